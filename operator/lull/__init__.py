@@ -1,0 +1,1 @@
+"""Lull: a Kubernetes operator that lets inference fleets rest."""

@@ -1,0 +1,1 @@
+"""The decisions, each a small pure module, vectorised over the fleet."""

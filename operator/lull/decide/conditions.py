@@ -1,0 +1,142 @@
+"""What a model's conditions say. Each is a claim, its reason and a sentence with the mend where there is one."""
+
+from __future__ import annotations
+
+from lull.model.fleet import Fault, ModelView
+from lull.model.plan import Condition, ConditionStatus, ConditionType
+from lull.model.reason import Reason
+from lull.settings import Mode
+
+
+def conditions(model: ModelView, mode: Mode, known_s_ago: float | None) -> tuple[Condition, ...]:
+    """All conditions of one model.
+
+    Args:
+        model: what was seen.
+        mode: mode in force.
+        known_s_ago: seconds since demand was last known; None = never.
+    """
+    found = [_ready(model), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
+    if not model.deployment.is_owner and model.target is not None:
+        found.append(_drain_missing(model.target.drains))
+    return tuple(found)
+
+
+def unreadable_conditions(fault: Fault) -> tuple[Condition, ...]:
+    """Conditions of an object whose spec cannot be understood."""
+    return (
+        Condition(ConditionType.READY, ConditionStatus.FALSE, fault.reason, fault.message),
+        Condition(
+            ConditionType.SCALING_ACTIVE,
+            ConditionStatus.FALSE,
+            fault.reason,
+            "nothing is decided for a spec that cannot be read",
+        ),
+    )
+
+
+def blocker(model: ModelView) -> Fault | None:
+    """What keeps Lull from scaling the target whatever the mode, if anything."""
+    if model.target is None:
+        return _no_target(model)
+    for fault in model.faults:
+        if fault.reason is Reason.OBJECT_NOT_OURS:
+            return fault
+    if model.holder is not None:
+        return Fault(
+            Reason.TARGET_TAKEN,
+            f"{model.deployment.target} belongs to the older InferenceDeployment {model.holder}; delete one of the two",
+        )
+    if model.contenders:
+        return Fault(
+            Reason.TARGET_CONTENDED,
+            f"{', '.join(model.contenders)} scales {model.deployment.target} too; "
+            "delete it to let Lull scale, or set mode Recommend to compare the two",
+        )
+    return None
+
+
+def _ready(model: ModelView) -> Condition:
+    if model.faults:
+        return Condition(ConditionType.READY, ConditionStatus.FALSE, model.faults[0].reason, model.faults[0].message)
+    target = model.target
+    if target is None:
+        missing = _no_target(model)
+        return Condition(ConditionType.READY, ConditionStatus.FALSE, missing.reason, missing.message)
+    if target.replicas == 0:
+        message = f"{model.deployment.target} was scaled to zero; scale it up to serve again"
+        return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO_BY_HAND, message)
+    message = f"{target.ready} of {target.replicas} replicas are Ready"
+    if target.ready == 0:
+        return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.NO_READY_PODS, message)
+    reason = Reason.SERVING if target.ready >= target.replicas else Reason.REPLICAS_STARTING
+    return Condition(ConditionType.READY, ConditionStatus.TRUE, reason, message)
+
+
+def _scaling_active(model: ModelView, mode: Mode) -> Condition:
+    blocked = blocker(model)
+    if blocked is not None and (mode is Mode.ENFORCE or blocked.reason is not Reason.TARGET_CONTENDED):
+        return Condition(ConditionType.SCALING_ACTIVE, ConditionStatus.FALSE, blocked.reason, blocked.message)
+    if mode is Mode.ENFORCE:
+        return Condition(
+            ConditionType.SCALING_ACTIVE,
+            ConditionStatus.TRUE,
+            Reason.ENFORCING,
+            f"Lull scales {model.deployment.target}",
+        )
+    if mode is Mode.PAUSED:
+        return Condition(
+            ConditionType.SCALING_ACTIVE, ConditionStatus.FALSE, Reason.PAUSED, "mode is Paused: nothing is decided"
+        )
+    beside = f" beside {', '.join(model.contenders)}" if model.contenders else ""
+    message = f"mode is Recommend: Lull decides{beside} and scales nothing"
+    return Condition(ConditionType.SCALING_ACTIVE, ConditionStatus.FALSE, Reason.RECOMMENDING, message)
+
+
+def _metrics_available(model: ModelView, known_s_ago: float | None) -> Condition:
+    fault = model.signals.fault
+    if fault is None:
+        return Condition(
+            ConditionType.METRICS_AVAILABLE,
+            ConditionStatus.TRUE,
+            Reason.SIGNALS_COMPLETE,
+            "every Ready pod has a fresh scrape",
+        )
+    age = "never known yet" if known_s_ago is None else f"last known {_age(known_s_ago)} ago"
+    status = ConditionStatus.UNKNOWN if fault.reason is Reason.NO_READY_PODS else ConditionStatus.FALSE
+    return Condition(ConditionType.METRICS_AVAILABLE, status, fault.reason, f"{fault.message}; demand {age}")
+
+
+def _age(seconds: float) -> str:
+    # Rounded so that a lasting fault does not rewrite the status every round.
+    if seconds < 60:
+        return "less than a minute"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
+
+
+def _drain_missing(drains: bool) -> Condition:  # noqa: FBT001 - the only argument, and a claim
+    if drains:
+        return Condition(
+            ConditionType.DRAIN_MISSING,
+            ConditionStatus.FALSE,
+            Reason.DRAINS,
+            "pods pause in a preStop hook before they stop",
+        )
+    return Condition(
+        ConditionType.DRAIN_MISSING,
+        ConditionStatus.TRUE,
+        Reason.NO_PRE_STOP,
+        "no container has a preStop hook: requests sent while endpoints are updated are lost at every scale-in; "
+        "add lifecycle.preStop with a sleep of 5 seconds to the workload",
+    )
+
+
+def _no_target(model: ModelView) -> Fault:
+    if model.deployment.is_owner:
+        return Fault(Reason.TARGET_NOT_FOUND, f"{model.deployment.target} is being created")
+    return Fault(
+        Reason.TARGET_NOT_FOUND,
+        f"spec.scaleTargetRef names {model.deployment.target} ({model.deployment.target.api_version}), "
+        "which does not exist here or has no scale subresource; create it or correct the reference",
+    )

@@ -1,0 +1,106 @@
+"""The fleet as columns: what every decision module reads, one array element per model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from lull.model.arrays import F64, I64, Bools, Objects
+from lull.model.fleet import ModelView
+from lull.model.history import History
+from lull.model.reason import Reason
+from lull.model.spec import Behavior
+
+DOWN_WINDOW_S: Final = 300
+"""Default stabilisation of scale-in, as in an HPA."""
+
+DOWN_TOLERANCE: Final = 0.1
+"""Default tolerance of scale-in, as in an HPA; scale-out has none, for the objective comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Columns over models, (N,) each."""
+
+    uids: tuple[str, ...]
+    current: I64
+    minimum: I64
+    maximum: I64
+    need_exact: F64
+    """Replicas the load needs, as a fraction; NaN = unknown."""
+    safe_exact: F64
+    """The same with the scale-in margin."""
+    is_lower_bound: Bools
+    is_unreachable: Bools
+    unknown: Objects
+    """Why demand is unknown, where it is."""
+    up_window_s: F64
+    down_window_s: F64
+    up_tolerance: F64
+    down_tolerance: F64
+    behaviors: tuple[Behavior, ...]
+    history: History
+    now_s: float
+
+    @property
+    def is_known(self) -> Bools:
+        """Where the need is known, at least from below."""
+        return ~np.isnan(self.need_exact)
+
+    @property
+    def need(self) -> F64:
+        """Whole replicas the load needs, at least one; NaN = unknown."""
+        return np.maximum(np.ceil(self.need_exact), 1.0)
+
+    @property
+    def safe(self) -> F64:
+        """Whole replicas that scale-in may leave; a lower bound of the demand allows none."""
+        whole = np.maximum(np.ceil(self.safe_exact), 1.0)
+        return np.where(self.is_lower_bound & self.is_known, np.maximum(whole, self.current), whole)
+
+
+def gather(
+    models: Sequence[ModelView],
+    *,
+    need_exact: F64,
+    safe_exact: F64,
+    is_lower_bound: Bools,
+    is_unreachable: Bools,
+    history: History,
+    now_s: float,
+) -> Facts:
+    """Columns of models that have a target."""
+    behaviors = tuple(model.deployment.spec.behavior for model in models)
+    return Facts(
+        uids=tuple(model.deployment.uid for model in models),
+        current=np.array([model.target.replicas if model.target else 0 for model in models], dtype=np.int64),
+        minimum=np.array([model.deployment.spec.min_replicas for model in models], dtype=np.int64),
+        maximum=np.array([model.deployment.spec.max_replicas for model in models], dtype=np.int64),
+        need_exact=need_exact,
+        safe_exact=safe_exact,
+        is_lower_bound=is_lower_bound,
+        is_unreachable=is_unreachable,
+        unknown=np.array([_why_unknown(model) for model in models], dtype=object),
+        up_window_s=_floats([_or(b.scale_up.stabilization_window_seconds, 0) for b in behaviors]),
+        down_window_s=_floats([_or(b.scale_down.stabilization_window_seconds, DOWN_WINDOW_S) for b in behaviors]),
+        up_tolerance=_floats([_or(b.scale_up.tolerance, 0.0) for b in behaviors]),
+        down_tolerance=_floats([_or(b.scale_down.tolerance, DOWN_TOLERANCE) for b in behaviors]),
+        behaviors=behaviors,
+        history=history,
+        now_s=now_s,
+    )
+
+
+def _why_unknown(model: ModelView) -> Reason:
+    return model.signals.fault.reason if model.signals.fault else Reason.SERVICE_TIME_UNKNOWN
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _floats(values: Sequence[float]) -> F64:
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,127 @@
+"""What stands between the need and the decision: an ordered tuple of guards, each with a name.
+
+Each takes the proposal so far and returns it changed or unchanged; whichever changes a model last owns its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from lull.decide.facts import Facts
+from lull.decide.steps import step_bounds
+from lull.model.arrays import F64, I64, Bools, Objects
+from lull.model.reason import Reason
+from lull.model.spec import SelectPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Replicas and reason per model, (N,) each."""
+
+    desired: I64
+    reason: Objects
+
+    def where(self, mask: Bools, desired: I64 | F64, reason: Reason) -> Proposal:
+        """The proposal with other numbers, and the reason for them, where the mask holds and they differ."""
+        changed = mask & (desired != self.desired)
+        return replace(
+            self,
+            desired=np.where(changed, desired, self.desired).astype(np.int64),
+            reason=np.where(changed, reason, self.reason),
+        )
+
+
+Guard: TypeAlias = Callable[[Proposal, Facts], Proposal]
+
+
+def wanted(facts: Facts) -> Proposal:
+    """The need itself: grow where the replicas do not fit the load, shrink where fewer would, with the margin.
+
+    ============  ==============  ===================  =================
+    need          safe            replicas             reason
+    ============  ==============  ===================  =================
+    unknown       any             as they are          why it is unknown
+    above current any             need                 DemandRise
+    below         below current   safe                 DemandFall
+    below         at or above     as they are          Steady
+    ============  ==============  ===================  =================
+    """
+    rises = facts.is_known & (facts.need > facts.current)
+    falls = facts.is_known & ~rises & (facts.safe < facts.current)
+    desired = np.where(rises, facts.need, np.where(falls, facts.safe, facts.current)).astype(np.int64)
+    reason = np.where(rises, Reason.DEMAND_RISE, np.where(falls, Reason.DEMAND_FALL, Reason.STEADY))
+    reason = np.where(facts.is_unreachable & facts.is_known & ~rises & ~falls, Reason.OBJECTIVE_UNREACHABLE, reason)
+    reason = np.where(facts.is_lower_bound & facts.is_known & ~rises, Reason.PARTIAL_DATA, reason)
+    return Proposal(desired, np.where(facts.is_known, reason, facts.unknown))
+
+
+def within_tolerance(proposal: Proposal, facts: Facts) -> Proposal:
+    """Small differences change nothing."""
+    rises, falls = proposal.desired > facts.current, proposal.desired < facts.current
+    small_rise = rises & (facts.need_exact <= facts.current * (1.0 + facts.up_tolerance))
+    small_fall = falls & (facts.safe_exact >= facts.current * (1.0 - facts.down_tolerance))
+    return proposal.where(small_rise | small_fall, facts.current, Reason.WITHIN_TOLERANCE)
+
+
+def stabilized(proposal: Proposal, facts: Facts) -> Proposal:
+    """The most cautious recommendation of the window counts; a window not filled with knowledge allows no scale-in."""
+    lowest = _over_window(facts, "need", facts.up_window_s, np.fmin)
+    highest = _over_window(facts, "safe", facts.down_window_s, np.fmax)
+    rises, falls = proposal.desired > facts.current, proposal.desired < facts.current
+    up = np.maximum(np.fmin(proposal.desired, lowest), facts.current)
+    proposal = proposal.where(rises, up, Reason.STABILIZING)
+    known_for_s = facts.now_s - facts.history.known_since_s(facts.uids)
+    is_filled = (facts.down_window_s == 0.0) | (known_for_s >= facts.down_window_s)
+    down = np.minimum(np.fmax(proposal.desired, highest), facts.current)
+    return proposal.where(falls, np.where(is_filled, down, facts.current), Reason.STABILIZING)
+
+
+def within_direction(proposal: Proposal, facts: Facts) -> Proposal:
+    """A disabled direction is closed."""
+    up = np.array([b.scale_up.select_policy is SelectPolicy.DISABLED for b in facts.behaviors], dtype=bool)
+    down = np.array([b.scale_down.select_policy is SelectPolicy.DISABLED for b in facts.behaviors], dtype=bool)
+    closed = (up & (proposal.desired > facts.current)) | (down & (proposal.desired < facts.current))
+    return proposal.where(closed, facts.current, Reason.DIRECTION_DISABLED)
+
+
+def within_steps(proposal: Proposal, facts: Facts) -> Proposal:
+    """Step policies bound the change within their periods."""
+    lowest, highest = step_bounds(facts)
+    limited = np.clip(proposal.desired, np.minimum(lowest, facts.current), np.maximum(highest, facts.current))
+    return proposal.where(np.ones_like(facts.is_known), limited, Reason.STEP_LIMITED)
+
+
+def within_bounds(proposal: Proposal, facts: Facts) -> Proposal:
+    """MinReplicas and maxReplicas are orders, not signals: they hold without any data."""
+    proposal = proposal.where(proposal.desired < facts.minimum, facts.minimum, Reason.AT_MIN_REPLICAS)
+    return proposal.where(proposal.desired > facts.maximum, facts.maximum, Reason.AT_MAX_REPLICAS)
+
+
+def left_at_zero(proposal: Proposal, facts: Facts) -> Proposal:
+    """Zero is somebody's hand: Lull does not undo it."""
+    return proposal.where(facts.current == 0, np.zeros_like(facts.current), Reason.SCALED_TO_ZERO_BY_HAND)
+
+
+GUARDS: Final[tuple[Guard, ...]] = (
+    within_tolerance,
+    stabilized,
+    within_direction,
+    within_steps,
+    within_bounds,
+    left_at_zero,
+)
+
+
+def _over_window(facts: Facts, ring: str, window_s: F64, pick: np.ufunc) -> F64:
+    """Least or greatest recorded value within each model's own window, (N,); NaN = nothing recorded."""
+    found: F64 = np.full(len(facts.uids), np.nan)
+    for length_s in np.unique(window_s[window_s > 0.0]):
+        at = np.flatnonzero(window_s == length_s)
+        _, values = facts.history.window(ring, [facts.uids[i] for i in at], facts.now_s - length_s)
+        if len(values):
+            found[at] = pick.reduce(values, axis=0)
+    return found

@@ -1,0 +1,47 @@
+"""Every error Lull raises on purpose.
+
+    LullError
+    ├── SettingsError        the operator's environment is wrong; lists every fault at once
+    ├── SpecError            an InferenceDeployment that got past the API server cannot be understood
+    ├── Unreachable          a peer gave no answer in time (API server, Prometheus)
+    ├── BadAnswer            a peer answered something that cannot be used
+    └── Refused              the API server said no; carries its status code and message
+
+Foreign exceptions are renamed to these once, in ``adapters/``, and nowhere else.
+"""
+
+
+class LullError(Exception):
+    """Root of the tree."""
+
+
+class SettingsError(LullError):
+    """The operator's environment is wrong.
+
+    Attributes:
+        faults: one sentence per fault, each naming the variable, its value and the mend.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class SpecError(LullError):
+    """An InferenceDeployment cannot be understood; the message names the field, the value and the mend."""
+
+
+class Unreachable(LullError):
+    """A peer gave no answer in time."""
+
+
+class BadAnswer(LullError):
+    """A peer answered something that cannot be used."""
+
+
+class Refused(LullError):
+    """The Kubernetes API server refused a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,79 @@
+"""Demand as arrivals.
+
+Servers count completions, and completions stop growing exactly when a server is saturated; what then still grows is
+the backlog. Arrivals are therefore completions plus growth of the backlog. Called by ``cycle``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from lull.model.arrays import F64, Bools
+from lull.model.fleet import ModelView
+from lull.model.reason import Reason
+
+DRAIN_S: Final = 10.0
+"""Seconds within which a backlog shall be gone. Shorter would buy replicas that are Ready only after it has gone."""
+
+UPPER_Z: Final = 1.28
+"""Standard deviations above the counted rate: one count in ten of a Poisson stream lies higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Per model, (N,); NaN = unknown."""
+
+    arrivals_rps: F64
+    backlog: F64
+    """Requests waiting, those being worked on not counted."""
+    service_time_s: F64
+    sizing_rps: F64
+    """Rate to size for: the upper bound of the arrivals plus the rate that drains the backlog."""
+    is_lower_bound: Bools
+    """Pods are missing in the numbers: true demand may be higher, never lower."""
+
+
+def estimate(models: Sequence[ModelView], *, window_s: float) -> Load:
+    """Load of every model.
+
+    Args:
+        models: what was seen.
+        window_s: seconds over which the servers' rates were taken.
+    """
+    signals = [model.signals for model in models]
+    completions = _column([s.completions_rps for s in signals])
+    growth = _column([s.backlog_growth_rps for s in signals])
+    arrivals = np.maximum(completions + np.nan_to_num(growth), 0.0)
+    backlog = _column([_waiting(model) for model in models])
+    upper = arrivals + UPPER_Z * np.sqrt(arrivals / window_s)
+    return Load(
+        arrivals_rps=arrivals,
+        backlog=backlog,
+        service_time_s=_column([s.service_time_s for s in signals]),
+        sizing_rps=upper + np.nan_to_num(backlog) / DRAIN_S,
+        is_lower_bound=np.array(
+            [s.fault is not None and s.fault.reason is Reason.PARTIAL_DATA for s in signals], dtype=bool
+        ),
+    )
+
+
+def _waiting(model: ModelView) -> float | None:
+    """Requests in queues; where a server tells only queue plus work, what all replicas work on is taken off."""
+    signals, target = model.signals, model.target
+    if signals.waiting is not None or signals.in_flight is None or target is None:
+        return signals.waiting
+    capacity = model.deployment.spec.capacity
+    if capacity.concurrency is not None:
+        busy = float(capacity.concurrency * target.ready)
+    else:
+        assert capacity.requests_per_second is not None  # noqa: S101 - the CRD has exactly one of the two
+        busy = max(float(target.ready), (signals.completions_rps or 0.0) / capacity.requests_per_second)
+    return max(0.0, signals.in_flight - busy)
+
+
+def _column(values: Sequence[float | None]) -> F64:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

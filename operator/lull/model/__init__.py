@@ -1,0 +1,1 @@
+"""Frozen values: what was asked for, what was seen, what was concluded. No behaviour lives here."""

@@ -1,0 +1,98 @@
+"""What was seen: models, their targets and what their servers reported. Unknown is None, never zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lull.model.reason import Reason
+from lull.model.spec import InferenceDeployment, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong, and the sentence that says so."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a model's servers reported over the rate window, summed over its pods.
+
+    With ``fault`` PartialData the sums miss pods, so they bound the truth from below; with any other fault nothing
+    is known.
+    """
+
+    completions_rps: float | None = None
+    waiting: float | None = None
+    """Requests in queues, those being worked on not counted."""
+    in_flight: float | None = None
+    """Requests in queues or being worked on, for servers that tell only this sum."""
+    backlog_growth_rps: float | None = None
+    service_time_s: float | None = None
+    """Mean seconds of work per request, waiting not counted where the server tells the two apart."""
+    age_s: float | None = None
+    """Seconds since the oldest of the newest scrapes of its Ready pods."""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The workload whose scale Lull writes."""
+
+    replicas: int
+    """Replicas it is scaled to."""
+    ready: int
+    """Pods that are Ready and not on their way out."""
+    drains: bool
+    """Whether its pods pause before they stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One InferenceDeployment and all that was seen around it."""
+
+    deployment: InferenceDeployment
+    target: Target | None
+    signals: Signals
+    holder: Key | None = None
+    """An older InferenceDeployment with the same target."""
+    contenders: tuple[str, ...] = ()
+    """Autoscalers of other kinds on the same target, as Kind/name."""
+    faults: tuple[Fault, ...] = ()
+    """What went wrong with the objects of this model, worst first."""
+
+    @property
+    def key(self) -> Key:
+        """Who it is."""
+        return self.deployment.key
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An InferenceDeployment whose spec cannot be understood."""
+
+    key: Key
+    uid: str
+    generation: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The fleet at one moment."""
+
+    models: tuple[ModelView, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What arrives at a model, as far as it is known."""
+
+    arrivals_rps: float | None
+    backlog: float | None
+    service_time_s: float | None
+    age_s: float | None
+    """Seconds since demand was last known; None = never since the operator started."""

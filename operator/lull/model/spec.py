@@ -1,0 +1,223 @@
+"""An InferenceDeployment's spec as the planner reads it.
+
+The API server has checked every bound and cross-field rule by the time an object arrives here (``crds/``); what this
+module still refuses comes from a cluster whose CRD is older than the operator. Called by the mirror, once per change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from lull.errors import SpecError
+from lull.settings import Mode, parse_duration_s
+
+
+class Key(NamedTuple):
+    """A namespaced name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Seconds(float):
+    """A duration, in seconds; written ``800ms`` in YAML."""
+
+
+class Number(float):
+    """A decimal that YAML writes as an integer or a string, since the API has no floats."""
+
+
+class Percentile(float):
+    """A percentile, in percent; written ``"99.5"`` in YAML."""
+
+
+class Runtime(StrEnum):
+    """Model servers Lull can read."""
+
+    TRITON = "triton"
+    MLSERVER = "mlserver"
+    GENERIC = "generic"
+
+
+class Role(StrEnum):
+    """What is spoken on a port."""
+
+    HTTP = "HTTP"
+    GRPC = "GRPC"
+    METRICS = "Metrics"
+
+
+class SelectPolicy(StrEnum):
+    """Which step policy counts."""
+
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class _Struct(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Wire shape of the CRD; unknown fields are ignored, as an older operator must ignore newer ones."""
+
+
+class Port(_Struct, frozen=True):
+    """A port of the pods."""
+
+    name: str
+    port: int
+    role: Role
+
+
+class Queries(_Struct, frozen=True):
+    """PromQL of the generic runtime."""
+
+    requests_per_second: str
+    backlog: str | None = None
+
+
+class Server(_Struct, frozen=True):
+    """The model server in the pods."""
+
+    runtime: Runtime
+    model_name: str | None = None
+    ports: tuple[Port, ...] = ()
+    queries: Queries | None = None
+
+
+class Objective(_Struct, frozen=True):
+    """A latency bound and the share of requests it is for."""
+
+    metric: str
+    percentile: Percentile
+    threshold: Seconds
+
+    @property
+    def miss_ratio(self) -> float:
+        """Share of requests that may miss the threshold."""
+        return 1.0 - self.percentile / 100.0
+
+
+class Slo(_Struct, frozen=True):
+    """How well the model must be served."""
+
+    objectives: tuple[Objective, ...]
+
+
+class Capacity(_Struct, frozen=True):
+    """What one replica can do; exactly one of the two is set."""
+
+    requests_per_second: Number | None = None
+    concurrency: int | None = None
+
+
+class Policy(_Struct, frozen=True):
+    """Largest change within a period."""
+
+    type: str
+    value: int
+    period_seconds: int
+
+
+class Rules(_Struct, frozen=True):
+    """Damping in one direction; ``None`` stands for the direction's default."""
+
+    stabilization_window_seconds: int | None = None
+    select_policy: SelectPolicy = SelectPolicy.MAX
+    tolerance: Number | None = None
+    policies: tuple[Policy, ...] = ()
+
+
+class Behavior(_Struct, frozen=True):
+    """Damping in both directions."""
+
+    scale_up: Rules = Rules()
+    scale_down: Rules = Rules()
+
+
+class ScaleTarget(_Struct, frozen=True):
+    """A workload with a scale subresource."""
+
+    kind: str
+    name: str
+    api_version: str = "apps/v1"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+class ServiceRef(_Struct, frozen=True):
+    """The Service clients call."""
+
+    name: str
+
+
+class Spec(_Struct, frozen=True):
+    """``spec`` of an InferenceDeployment."""
+
+    server: Server
+    slo: Slo
+    capacity: Capacity
+    max_replicas: int
+    min_replicas: int = 1
+    mode: Mode | None = None
+    template: dict[str, Any] | None = None
+    scale_target_ref: ScaleTarget | None = None
+    service_ref: ServiceRef | None = None
+    behavior: Behavior = Behavior()
+
+
+class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One InferenceDeployment: who it is and what it asks for."""
+
+    key: Key
+    uid: str
+    generation: int
+    created_at_s: float
+    spec: Spec
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether Lull owns the workload, rather than having adopted it."""
+        return self.spec.template is not None
+
+    @property
+    def target(self) -> ScaleTarget:
+        """The workload whose scale Lull writes."""
+        return self.spec.scale_target_ref or ScaleTarget(kind="Deployment", name=self.key.name)
+
+
+def parse(body: Mapping[str, Any]) -> InferenceDeployment:
+    """Reads an object as the API server delivers it.
+
+    Raises:
+        SpecError: naming the field that cannot be read and why.
+    """
+    metadata = body["metadata"]
+    try:
+        spec = msgspec.convert(body.get("spec", {}), Spec, dec_hook=_decode)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise SpecError(
+            f"spec cannot be read: {error}; the cluster's CRD may be older than this operator: apply crds/ again"
+        ) from error
+    return InferenceDeployment(
+        key=Key(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation", 0)),
+        created_at_s=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+        spec=spec,
+    )
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Seconds and isinstance(value, str):
+        return Seconds(parse_duration_s(value))
+    if kind in (Number, Percentile) and isinstance(value, int | str):
+        return kind(value)
+    raise ValueError(f"{value!r} is no {kind.__name__.lower()}")

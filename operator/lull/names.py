@@ -1,0 +1,22 @@
+"""Every string that another program also has to know: groups, labels, annotations, field managers, versions."""
+
+from typing import Final
+
+GROUP: Final = "lull.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "InferenceDeployment"
+PLURAL: Final = "inferencedeployments"
+
+FIELD_MANAGER: Final = "lull"
+"""Owner of every field Lull writes, in server-side apply and in scale patches."""
+
+EVENT_SOURCE: Final = "lull"
+
+LABEL_MODEL: Final = "lull.dev/model"
+"""On owned pods: the InferenceDeployment's name. The owned Deployment and Service select by it."""
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+ANNOTATION_APPLIED: Final = "lull.dev/applied"
+"""On owned objects: digest of the manifest that was applied last."""
