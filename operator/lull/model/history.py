@@ -33,12 +33,14 @@ class History:
 
     Args:
         span_s: how far back a row must reach; the longest stabilisation window the API allows.
-        tick_s: seconds between rounds; together they give the number of rows.
+        tick_s: seconds between rounds. Rounds that come sooner than half of it share a row, so that a busy hour of
+            changed specs does not push the past out of the ring.
         gap_s: an unknown stretch longer than this starts a model's knowledge anew.
     """
 
     def __init__(self, *, span_s: float, tick_s: float, gap_s: float) -> None:
-        self._rows = int(span_s / tick_s) + 2
+        self._rows = int(2.0 * span_s / tick_s) + 2
+        self._apart_s = tick_s / 2.0
         self._gap_s = gap_s
         self._columns: dict[str, int] = {}
         self._free: list[int] = []
@@ -52,12 +54,10 @@ class History:
         """Appends one round and forgets models that are no longer in the fleet."""
         self._forget(set(self._columns) - set(seen.uids))
         at = self._claim(seen.uids)
-        row = self._next
-        self._next = (row + 1) % self._rows
-        self.times_s[row] = now_s
-        for name, ring in self._rings.items():
-            ring[row] = np.nan
-            ring[row, at] = getattr(seen, name)
+        row = self._row(now_s)
+        safe = np.fmax(self._rings["safe"][row, at], seen.safe)
+        for name, values in (("replicas", seen.replicas), ("need", seen.need), ("safe", safe)):
+            self._rings[name][row, at] = values
         known = ~np.isnan(seen.need)
         lapsed = ~(now_s - self._known_at_s[at] <= self._gap_s)
         self._since_s[at] = np.where(known & lapsed, now_s, self._since_s[at])
@@ -83,6 +83,18 @@ class History:
     def known_at_s(self, uids: Sequence[str]) -> F64:
         """When each model's demand was known last, (N,); NaN = never."""
         return self._pick(self._known_at_s, uids)
+
+    def _row(self, now_s: float) -> int:
+        """The row of this round: a fresh one, or the last one when that was a moment ago."""
+        last = (self._next - 1) % self._rows
+        if now_s - self.times_s[last] < self._apart_s:
+            return last
+        row = self._next
+        self._next = (row + 1) % self._rows
+        self.times_s[row] = now_s
+        for ring in self._rings.values():
+            ring[row] = np.nan
+        return row
 
     def _pick(self, values: F64, uids: Sequence[str]) -> F64:
         columns: Mapping[str, int] = self._columns

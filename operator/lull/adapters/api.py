@@ -1,0 +1,184 @@
+"""The Kubernetes API server: one thin way to send a request, over the official client's connection and credentials.
+
+Objects travel as plain dicts. Writes share one rate limit; every request has a timeout and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from lull.errors import BadAnswer, Refused, Unreachable
+from lull.names import FIELD_MANAGER
+
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+
+_TIMEOUT_S: Final = 15.0
+_PAGE: Final = 500
+_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class Pace:
+    """Lets at most ``per_s`` writes a second through, after a burst of two seconds' worth."""
+
+    def __init__(self, per_s: float) -> None:
+        self._gap_s = 1.0 / per_s
+        self._burst_s = 2.0
+        self._free_at_s = 0.0
+
+    async def turn(self) -> None:
+        """Returns when it is the caller's turn."""
+        now_s = asyncio.get_running_loop().time()
+        self._free_at_s = max(self._free_at_s, now_s - self._burst_s) + self._gap_s
+        await asyncio.sleep(max(0.0, self._free_at_s - now_s))
+
+
+class Api:
+    """A connection to the API server.
+
+    ``requests`` counts what was sent, by verb, resource and answer.
+    """
+
+    def __init__(self, connection: client.ApiClient, writes_per_s: float) -> None:
+        self._connection = connection
+        self._pace = Pace(writes_per_s)
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Reads one object.
+
+        Raises:
+            Refused: with status 404 when there is none.
+            Unreachable: when no answer came in time.
+        """
+        return await self._send("GET", path, {}, None, None)
+
+    async def list(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        """Reads a collection, page by page."""
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self._send("GET", path, query, None, None)
+            for item in page.get("items") or ():
+                yield item
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def apply(self, path: str, manifest: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
+        """Server-side apply under Lull's field manager.
+
+        Raises:
+            Refused: with status 409 when another manager owns a field and ``force`` is not set.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        return await self._write("PATCH", path, query, manifest, APPLY)
+
+    async def merge(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge patch under Lull's field manager."""
+        return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, change, MERGE)
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Creates one object."""
+        return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, "application/json")
+
+    async def _write(
+        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], content_type: str
+    ) -> dict[str, Any]:
+        await self._pace.turn()
+        return await self._send(verb, path, query, body, content_type)
+
+    async def _send(
+        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
+    ) -> dict[str, Any]:
+        resource = _resource(path)
+        answer = "none"
+        try:
+            status, data = await self._exchange(verb, path, query, body, content_type)
+            answer = str(status)
+        finally:
+            self.requests[verb, resource, answer] += 1
+        if status >= 400:
+            raise Refused(status, _message(data))
+        try:
+            decoded = msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise BadAnswer(f"the API server's answer to {verb} {path} is no JSON: {error}") from error
+        if not isinstance(decoded, dict):
+            raise BadAnswer(f"the API server's answer to {verb} {path} is no object")
+        return decoded
+
+    async def _exchange(
+        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
+    ) -> tuple[int, bytes]:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
+        try:
+            # The library's own serialisation adds the credentials, fresh ones when the token was rotated.
+            method, url, headers, _, _ = await self._connection.param_serialize(
+                verb, path, header_params=headers, auth_settings=["BearerToken"]
+            )
+            full = f"{url}?{urlencode(query)}" if query else url
+            response = await self._connection.call_api(
+                method, full, header_params=headers, body=body, _request_timeout=_TIMEOUT_S
+            )
+            return response.status, await response.read()
+        except ApiException as error:
+            raise Unreachable(f"the API server gave no answer to {verb} {path}: {error.reason}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(
+                f"the API server gave no answer to {verb} {path}: {str(error) or type(error).__name__}"
+            ) from error
+
+
+@asynccontextmanager
+async def connected(writes_per_s: float) -> AsyncIterator[Api]:
+    """A connection with the pod's service account, or with the user's kubeconfig outside a pod."""
+    settings = client.Configuration()
+    if _TOKEN.exists():
+        config.load_incluster_config(client_configuration=settings)
+    else:
+        await config.load_kube_config(client_configuration=settings)
+    settings.retries = False  # a write is tried again by the next round, from what is true then
+    async with client.ApiClient(configuration=settings) as connection:
+        yield Api(connection, writes_per_s)
+
+
+def path_of(api_version: str, plural: str, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
+    """Path of a resource, such as ``/apis/apps/v1/namespaces/demo/deployments/chat/scale``."""
+    parts = ["/api" if "/" not in api_version else "/apis", api_version]
+    if namespace is not None:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(plural)
+    if name is not None:
+        parts.append(quote(name, safe=""))
+    if sub:
+        parts.append(sub)
+    return "/".join(parts)
+
+
+def _resource(path: str) -> str:
+    """Resource of a path without names, so that a metric's labels stay few."""
+    parts = path.strip("/").split("/")
+    rest = parts[2:] if parts[0] == "api" else parts[3:]
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        rest = rest[2:]
+    return "/".join([*rest[:1], *rest[2:3]])
+
+
+def _message(data: bytes) -> str:
+    try:
+        status = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return data[:200].decode(errors="replace")
+    return str(status.get("message", status)) if isinstance(status, dict) else str(status)

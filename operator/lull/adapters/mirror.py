@@ -1,0 +1,166 @@
+"""An in-memory picture of the cluster, fed by watch events and by re-lists.
+
+Handlers feed it and conclude nothing. A re-list drops what a lost watch event left behind: deletions that fall into
+the gap of an expired watch are never told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from lull.adapters.objects import (
+    Autoscaler,
+    Body,
+    Pod,
+    Service,
+    Workload,
+    key_of,
+    matches,
+    read_autoscaler,
+    read_pod,
+    read_service,
+    read_workload,
+)
+from lull.errors import SpecError
+from lull.model.fleet import Fault, Unreadable
+from lull.model.reason import Reason
+from lull.model.spec import InferenceDeployment, Key, parse
+
+
+class Kind(StrEnum):
+    """Kinds that are watched."""
+
+    MODEL = "InferenceDeployment"
+    POD = "Pod"
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+    SERVICE = "Service"
+    HPA = "HorizontalPodAutoscaler"
+    SCALED_OBJECT = "ScaledObject"
+
+
+class Mirror:
+    """What is known of the cluster, by kind and key.
+
+    Args:
+        on_spec: called when an InferenceDeployment appeared, changed its spec or went.
+        keep_gone_s: seconds for which pods that went are remembered, since their requests are still in the rates.
+    """
+
+    def __init__(self, on_spec: Callable[[], None], keep_gone_s: float) -> None:
+        self._on_spec = on_spec
+        self._keep_gone_s = keep_gone_s
+        self.models: dict[Key, InferenceDeployment | Unreadable] = {}
+        self.statuses: dict[Key, Mapping[str, Any]] = {}
+        self.pods: dict[Key, Pod] = {}
+        self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
+        self.services: dict[Key, Service] = {}
+        self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
+        self._gone: dict[Key, tuple[Pod, float]] = {}
+        self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
+        self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
+
+    def feed(self, kind: Kind, body: Body, *, is_gone: bool = False) -> None:
+        """Takes in one object as the API server delivered it; older versions of what is known are ignored."""
+        key, uid = key_of(body), body["metadata"]["uid"]
+        version = int(body["metadata"].get("resourceVersion") or 0)
+        known = self._versions.get((kind, key))
+        if known is not None and known[0] == uid and version < known[1]:
+            return
+        if is_gone:
+            if known is None or known[0] == uid:
+                self._drop(kind, key)
+            return
+        self._versions[kind, key] = (uid, version, time.monotonic())
+        self._store(kind, key, body)
+
+    def sweep(self, kind: Kind, uids: Iterable[str], listed_at_s: float) -> int:
+        """Drops what a full list taken at ``listed_at_s`` (monotonic) no longer had; returns how many."""
+        alive = set(uids)
+        ghosts = [
+            key
+            for (of, key), (uid, _, fed_at_s) in self._versions.items()
+            if of is kind and uid not in alive and fed_at_s < listed_at_s
+        ]
+        for key in ghosts:
+            self._drop(kind, key)
+        return len(ghosts)
+
+    def pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
+        """Pods that a selector selects."""
+        equal = selector.get("matchLabels") or {}
+        if equal:
+            nothing: set[Key] = set()
+            keys = min((self._by_label.get((namespace, *pair), nothing) for pair in equal.items()), key=len)
+        else:
+            keys = {key for key in self.pods if key.namespace == namespace}
+        return [self.pods[key] for key in keys if matches(selector, self.pods[key].labels)]
+
+    def gone_pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
+        """Pods that a selector selected and that went a short while ago."""
+        horizon_s = time.monotonic() - self._keep_gone_s
+        self._gone = {key: (pod, at_s) for key, (pod, at_s) in self._gone.items() if at_s >= horizon_s}
+        return [
+            pod for pod, _ in self._gone.values() if pod.key.namespace == namespace and matches(selector, pod.labels)
+        ]
+
+    def _store(self, kind: Kind, key: Key, body: Body) -> None:
+        match kind:
+            case Kind.MODEL:
+                self._store_model(key, body)
+            case Kind.POD:
+                self._store_pod(key, body)
+            case Kind.DEPLOYMENT | Kind.STATEFUL_SET:
+                self.workloads[kind][key] = read_workload(body)
+            case Kind.SERVICE:
+                self.services[key] = read_service(body)
+            case Kind.HPA | Kind.SCALED_OBJECT:
+                self.autoscalers[kind][key] = read_autoscaler(body, str(kind))
+
+    def _store_model(self, key: Key, body: Body) -> None:
+        before = self.models.get(key)
+        try:
+            model: InferenceDeployment | Unreadable = parse(body)
+        except SpecError as error:
+            metadata = body["metadata"]
+            fault = Fault(Reason.SPEC_UNREADABLE, str(error))
+            model = Unreadable(key, metadata["uid"], int(metadata.get("generation", 0)), fault)
+        self.models[key] = model
+        self.statuses[key] = body.get("status") or {}
+        if before is None or before.uid != model.uid or before.generation != model.generation:
+            self._on_spec()
+
+    def _store_pod(self, key: Key, body: Body) -> None:
+        self._unlabel(key)
+        pod = self.pods[key] = read_pod(body)
+        for name, value in pod.labels.items():
+            self._by_label[key.namespace, name, value].add(key)
+
+    def _drop(self, kind: Kind, key: Key) -> None:
+        self._versions.pop((kind, key), None)
+        if kind is Kind.POD:
+            self._unlabel(key)
+            if pod := self.pods.pop(key, None):
+                self._gone[key] = (pod, time.monotonic())
+        elif kind is Kind.MODEL:
+            self.models.pop(key, None)
+            self.statuses.pop(key, None)
+            self._on_spec()
+        elif kind is Kind.SERVICE:
+            self.services.pop(key, None)
+        elif kind in self.workloads:
+            self.workloads[kind].pop(key, None)
+        else:
+            self.autoscalers[kind].pop(key, None)
+
+    def _unlabel(self, key: Key) -> None:
+        if pod := self.pods.get(key):
+            for name, value in pod.labels.items():
+                index = (key.namespace, name, value)
+                self._by_label[index].discard(key)
+                if not self._by_label[index]:
+                    del self._by_label[index]

@@ -1,0 +1,172 @@
+"""Prometheus: one instant query per signal for the whole fleet, in a small pool of threads.
+
+The client library has no timeout by default, retries on its own and drops the warnings that mark a partial answer;
+the small subclass here sets the first, forbids the second and keeps the third.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import requests
+from prometheus_api_client import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from lull.errors import BadAnswer, LullError, Unreachable
+
+_THREADS: Final = 4
+
+_SHRUNK: Final = 0.5
+"""An answer with fewer rows than this share of the previous one's is taken as partial, once."""
+
+_FEW_ROWS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One series of an instant vector."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of one query; values that are no number are left out."""
+
+    rows: Sequence[Row]
+    doubt: str | None = None
+    """Why rows may be missing, if they may."""
+
+
+class _Sample(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
+class _Data(msgspec.Struct):
+    resultType: str  # noqa: N815 - Prometheus' own word
+    result: Any
+
+
+class _Reply(msgspec.Struct):
+    status: str
+    data: _Data | None = None
+    error: str | None = None
+    warnings: list[str] = []
+
+
+class _Connection(PrometheusConnect):  # type: ignore[misc]  # the library is untyped
+    """The library's connection, asked for the whole reply."""
+
+    def reply(self, query: str) -> _Reply:
+        answer = self._session.request(
+            method="GET",
+            url=f"{self.url}/api/v1/query",
+            params={"query": query},
+            headers=self.headers,
+            auth=self.auth,
+            timeout=self._timeout,
+        )
+        try:
+            return msgspec.json.decode(answer.content, type=_Reply)
+        except msgspec.DecodeError as error:
+            start = answer.content[:80].decode(errors="replace")
+            raise BadAnswer(f"HTTP {answer.status_code} and no Prometheus answer ({start!r})") from error
+
+
+class Prometheus:
+    """Reads instant vectors.
+
+    Args:
+        url: base URL of the endpoint.
+        timeout_s: seconds one query may take.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
+        self._row_counts: dict[str, int] = {}
+
+    async def read(self, queries: Mapping[str, str]) -> dict[str, Answer | LullError]:
+        """Answers by the queries' names; a query that failed has its error in place of an answer."""
+        loop = asyncio.get_running_loop()
+        names = list(queries)
+        answers = await asyncio.gather(
+            *(loop.run_in_executor(self._pool, self._ask, queries[name]) for name in names), return_exceptions=True
+        )
+        found: dict[str, Answer | LullError] = {}
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, Answer):
+                found[name] = self._doubted(name, answer)
+            elif isinstance(answer, LullError):
+                found[name] = answer
+            else:
+                raise answer
+        return found
+
+    def close(self) -> None:
+        """Lets the threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, query: str) -> Answer:
+        try:
+            reply = self._connection().reply(query)
+        except requests.RequestException as error:
+            raise Unreachable(
+                f"Prometheus at {self._url} gave no answer within {self._timeout_s:g} s: {_cause(error)}"
+            ) from error
+        except BadAnswer as error:
+            raise BadAnswer(f"Prometheus at {self._url} answered {error}") from error
+        if reply.status != "success" or reply.data is None:
+            raise BadAnswer(f"Prometheus at {self._url} answered an error: {reply.error}; the query was {query}")
+        return Answer(_rows(reply.data, query), doubt="; ".join(reply.warnings) or None)
+
+    def _connection(self) -> _Connection:
+        # A requests session is not made for several threads at once.
+        if not hasattr(self._local, "connection"):
+            self._local.connection = _Connection(
+                url=self._url, timeout=self._timeout_s, retry=Retry(total=0, redirect=0, raise_on_status=False)
+            )
+        connection: _Connection = self._local.connection
+        return connection
+
+    def _doubted(self, name: str, answer: Answer) -> Answer:
+        before = self._row_counts.get(name, 0)
+        self._row_counts[name] = len(answer.rows)
+        if answer.doubt is None and before >= _FEW_ROWS and len(answer.rows) < _SHRUNK * before:
+            return Answer(answer.rows, doubt=f"{len(answer.rows)} series where there were {before} a moment ago")
+        return answer
+
+
+def _rows(data: _Data, query: str) -> list[Row]:
+    try:
+        if data.resultType == "scalar":
+            _, value = msgspec.convert(data.result, tuple[float, str])
+            samples = [_Sample({}, (0.0, value))]
+        elif data.resultType == "vector":
+            samples = msgspec.convert(data.result, list[_Sample])
+        else:
+            raise BadAnswer(
+                f"Prometheus answered a {data.resultType}; the query must give a vector or a scalar: {query}"
+            )
+        rows = [Row(sample.metric, float(sample.value[1])) for sample in samples]
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BadAnswer(f"Prometheus answered values that cannot be read ({error}); the query was {query}") from error
+    return [row for row in rows if math.isfinite(row.value)]
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause: the library wraps a refused connection in four layers of itself."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error) or type(error).__name__

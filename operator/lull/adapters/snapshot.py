@@ -1,0 +1,148 @@
+"""The mirror, as the planner's snapshot."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lull.adapters.mirror import Kind, Mirror
+from lull.adapters.objects import Workload
+from lull.adapters.telemetry import Pods
+from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
+from lull.model.reason import Reason
+from lull.model.spec import InferenceDeployment, Key
+
+TargetId = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignScale:
+    """Scale of a target whose kind is not watched, as its scale subresource tells it."""
+
+    replicas: int
+    selector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's target and its pods."""
+
+    workload: Workload | None
+    """The watched object, where its kind is watched."""
+    replicas: int | None
+    """Replicas it is scaled to; None when there is no such target."""
+    pods: Pods
+
+
+def locate(mirror: Mirror, model: InferenceDeployment, foreign: Mapping[Key, ForeignScale]) -> Located:
+    """Finds a model's target and pods; an object that somebody else owns under an owned name is not the target."""
+    workload = _watched(mirror, model)
+    if workload is not None:
+        if model.is_owner and workload.owner_uid != model.uid:
+            return _NOWHERE
+        return Located(workload, workload.replicas, _pods(mirror, model.key.namespace, workload.selector))
+    scale = foreign.get(model.key)
+    if scale is None:
+        return _NOWHERE
+    pods = _pods(mirror, model.key.namespace, _parse_selector(scale.selector))
+    return Located(None, scale.replicas, pods)
+
+
+def snapshot_of(
+    mirror: Mirror,
+    located: Mapping[Key, Located],
+    signals: Mapping[Key, Signals],
+    faults: Mapping[Key, tuple[Fault, ...]],
+) -> Snapshot:
+    """Everything that was seen, as one frozen value."""
+    models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
+    holders = _holders(models)
+    contenders = _contenders(mirror)
+    views = []
+    for model in sorted(models, key=lambda m: m.key):
+        at = located[model.key]
+        holder = holders[_target_id(model)]
+        views.append(
+            ModelView(
+                deployment=model,
+                target=_target(at),
+                signals=signals.get(model.key, _UNMEASURED),
+                holder=holder.key if holder is not model else None,
+                contenders=contenders.get(_target_id(model), ()),
+                faults=(*faults.get(model.key, ()), *_service_faults(mirror, model, at)),
+            )
+        )
+    return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))
+
+
+def is_watched(model: InferenceDeployment) -> bool:
+    """Whether the target is of a kind that the mirror holds."""
+    return model.target.api_version == "apps/v1" and model.target.kind in (Kind.DEPLOYMENT, Kind.STATEFUL_SET)
+
+
+_UNMEASURED = Signals(fault=Fault(Reason.NO_READY_PODS, "there is no target to measure"))
+_NOWHERE = Located(None, None, Pods((), ()))
+
+
+def _target(at: Located) -> Target | None:
+    if at.replicas is None:
+        return None
+    return Target(at.replicas, ready=len(at.pods.ready), drains=all(pod.drains for pod in at.pods.live))
+
+
+def _watched(mirror: Mirror, model: InferenceDeployment) -> Workload | None:
+    if not is_watched(model):
+        return None
+    return mirror.workloads[Kind(model.target.kind)].get(Key(model.key.namespace, model.target.name))
+
+
+def _pods(mirror: Mirror, namespace: str, selector: Mapping[str, Any]) -> Pods:
+    live = [pod for pod in mirror.pods_of(namespace, selector) if pod.phase not in ("Succeeded", "Failed")]
+    return Pods(live, mirror.gone_pods_of(namespace, selector))
+
+
+def _target_id(model: InferenceDeployment) -> TargetId:
+    return (model.key.namespace, model.target.kind, model.target.name)
+
+
+def _holders(models: Iterable[InferenceDeployment]) -> dict[TargetId, InferenceDeployment]:
+    """Of several with one target the oldest holds it; equal ages are settled by name."""
+    held: dict[TargetId, InferenceDeployment] = {}
+    for model in sorted(models, key=lambda m: (m.created_at_s, m.key)):
+        held.setdefault(_target_id(model), model)
+    return held
+
+
+def _contenders(mirror: Mirror) -> dict[TargetId, tuple[str, ...]]:
+    found: defaultdict[TargetId, list[str]] = defaultdict(list)
+    for scalers in mirror.autoscalers.values():
+        for scaler in scalers.values():
+            target = (scaler.key.namespace, scaler.target_kind, scaler.target_name)
+            # KEDA works through an HPA of its own; one name for both is enough.
+            found[target].append(f"{scaler.kind}/{scaler.key.name}")
+    return {target: tuple(sorted(names)) for target, names in found.items()}
+
+
+def _service_faults(mirror: Mirror, model: InferenceDeployment, at: Located) -> tuple[Fault, ...]:
+    if model.spec.service_ref is None:
+        return ()
+    name = model.spec.service_ref.name
+    service = mirror.services.get(Key(model.key.namespace, name))
+    if service is None:
+        message = f"spec.serviceRef names Service {name!r}, which is not in {model.key.namespace}; create or rename it"
+        return (Fault(Reason.SERVICE_NOT_FOUND, message),)
+    selected = {pod.key for pod in mirror.pods_of(model.key.namespace, {"matchLabels": service.selector})}
+    if at.pods.live and not selected & {pod.key for pod in at.pods.live}:
+        message = (
+            f"Service {name!r} selects none of the pods of {model.target}; correct its selector or spec.serviceRef"
+        )
+        return (Fault(Reason.SERVICE_SELECTS_NOTHING, message),)
+    return ()
+
+
+def _parse_selector(text: str) -> Mapping[str, Any]:
+    """A selector in the string form of scale subresources; only equality is used there by the workloads that exist."""
+    pairs = [part.split("=", 1) for part in text.split(",") if "=" in part]
+    return {"matchLabels": {name.strip("=! "): value.strip("= ") for name, value in pairs}}

@@ -1,0 +1,151 @@
+"""One planning loop for the whole fleet: mend, read, conclude, act, tell.
+
+The loop holds no opinion: what it does with a model is in the plan. It runs every tick, and at once when a spec
+changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from lull.adapters.exposition import Exposition
+from lull.adapters.mirror import Mirror
+from lull.adapters.prometheus import Prometheus
+from lull.adapters.snapshot import Located, locate, snapshot_of
+from lull.adapters.telemetry import read_signals
+from lull.cycle import plan_cycle
+from lull.model.fleet import Fault, Snapshot
+from lull.model.history import History
+from lull.model.plan import ModelPlan, Plan
+from lull.model.spec import InferenceDeployment, Key
+from lull.runtime.reporter import Reporter
+from lull.runtime.scaler import Scaler
+from lull.runtime.upkeep import Upkeep
+from lull.settings import Settings
+
+_LOG = logging.getLogger("lull.loop")
+
+HISTORY_S: Final = 3600.0
+"""How far back the history reaches: the longest stabilisation window the API allows."""
+
+_SOONEST_S: Final = 1.0
+"""Fewest seconds between two rounds, however often specs change."""
+
+
+def steady_clock() -> Callable[[], float]:
+    """Seconds since the epoch that advance by the monotonic clock, so that a jump of the wall clock moves nothing."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset_s
+
+
+@dataclass(slots=True)
+class Loop:
+    """The planning loop and the parts it plays on."""
+
+    settings: Settings
+    mirror: Mirror
+    prometheus: Prometheus
+    upkeep: Upkeep
+    scaler: Scaler
+    reporter: Reporter
+    exposition: Exposition
+    wake: asyncio.Event
+    clock: Callable[[], float] = field(default_factory=steady_clock)
+    finished_at_s: float | None = None
+    """When the latest round ended, by ``clock``."""
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Starts with an empty history."""
+        self.history = History(span_s=HISTORY_S, tick_s=self.settings.tick_s, gap_s=self.settings.stale_after_s)
+
+    async def run(self) -> None:
+        """Plans until cancelled."""
+        while True:
+            self.wake.clear()
+            try:
+                await self.tick(self.clock())
+                self.finished_at_s = self.clock()
+            except Exception:
+                # An error of our own must not end the planning of all models: it is told and counted, and a round
+                # that never succeeds again fails the liveness probe.
+                self.exposition.failures.inc()
+                _LOG.exception("planning round failed")
+            await asyncio.sleep(_SOONEST_S)
+            with_timeout_s = max(0.0, self.settings.tick_s - _SOONEST_S)
+            try:
+                await asyncio.wait_for(self.wake.wait(), with_timeout_s)
+            except TimeoutError:
+                continue
+
+    async def tick(self, now_s: float) -> Plan:
+        """One round."""
+        with self.exposition.cycle_s.labels("upkeep").time():
+            faults = await self.upkeep.run(now_s)
+        with self.exposition.cycle_s.labels("read").time():
+            snapshot = await self._see(faults, now_s)
+        with self.exposition.cycle_s.labels("plan").time():
+            plan = await asyncio.to_thread(plan_cycle, snapshot, self.history, self.settings, now_s)
+        self.history.record(plan.observation, now_s)
+        self.exposition.plan = plan
+        self.exposition.ready = {view.key: view.target.ready for view in snapshot.models if view.target}
+        with self.exposition.cycle_s.labels("act").time():
+            await self._act(plan, now_s)
+        return plan
+
+    async def _see(self, faults: dict[Key, tuple[Fault, ...]], now_s: float) -> Snapshot:
+        models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
+        foreign = await self.scaler.read_foreign(models)
+        located = {model.key: locate(self.mirror, model, foreign) for model in models}
+        measured = {model.key: (model, located[model.key].pods) for model in models if _is_there(located[model.key])}
+        signals = await read_signals(self.prometheus, measured, self.settings, now_s)
+        # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
+        alive = {model.key: model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)}
+        located = {key: locate(self.mirror, model, foreign) for key, model in alive.items()}
+        return snapshot_of(self.mirror, located, signals, faults)
+
+    async def _act(self, plan: Plan, now_s: float) -> None:
+        # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
+        ordered = sorted(plan.models.values(), key=_growth, reverse=True)
+        await asyncio.gather(*(self._act_on(model, now_s) for model in ordered))
+        self.reporter.forget({model.uid for model in self.mirror.models.values()})
+
+    async def _act_on(self, plan: ModelPlan, now_s: float) -> None:
+        model = self.mirror.models.get(plan.key)
+        scaled = False
+        decision = plan.decision
+        if (
+            decision is not None
+            and decision.is_enforced
+            and decision.is_change
+            and isinstance(model, InferenceDeployment)
+        ):
+            fault = await self.scaler.scale(model, decision)
+            scaled = fault is None
+            if fault is not None:
+                _LOG.warning(
+                    "scale not written",
+                    extra={
+                        "namespace": plan.key.namespace,
+                        "model": plan.key.name,
+                        "reason": str(fault.reason),
+                        "error": fault.message,
+                    },
+                )
+            else:
+                self.exposition.decisions.labels(*plan.key, str(decision.reason)).inc()
+        await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
+
+
+def _is_there(at: Located) -> bool:
+    return at.replicas is not None
+
+
+def _growth(plan: ModelPlan) -> int:
+    decision = plan.decision
+    return decision.after - decision.before if decision is not None and decision.is_enforced else 0
