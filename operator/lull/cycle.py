@@ -34,10 +34,12 @@ def plan_cycle(snapshot: Snapshot, history: History, settings: Settings, now_s: 
     seen = [model for model in snapshot.models if model.target is not None]
     load = estimate(seen, window_s=settings.rate_window_s)
     replica = limits([model.deployment.spec for model in seen], load.service_time_s)
+    # Nothing to serve needs nothing, whether or not it is known what a replica can do.
+    is_idle = load.sizing_rps == 0.0
     facts = gather(
         seen,
-        need_exact=load.sizing_rps / replica.rps,
-        safe_exact=load.sizing_rps / replica.safe_rps,
+        need_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.rps),
+        safe_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.safe_rps),
         is_lower_bound=load.is_lower_bound,
         is_unreachable=replica.is_unreachable,
         history=history,

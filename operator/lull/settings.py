@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from lull.errors import SettingsError
 
 PREFIX: Final = "LULL_"
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_TICKS_TO_WAIT: Final = 6.0
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -57,7 +58,7 @@ class Settings:
     """Seconds after which a pod's newest scrape no longer counts as knowledge."""
 
     tick_s: float = 10.0
-    """Seconds between planning rounds. A changed spec does not wait for the next one."""
+    """Seconds between planning rounds, at least one. A changed spec does not wait for the next one."""
 
     mode: Mode = Mode.RECOMMEND
     """Mode of every InferenceDeployment that names none."""
@@ -91,7 +92,7 @@ class Settings:
         Raises:
             SettingsError: with every fault found, unknown ``LULL_`` variables included.
         """
-        readers = {_variable(field.name): (field.name, _READERS[str(field.type)]) for field in fields(cls)}
+        readers = {_variable(field.name): (field.name, _reader(field)) for field in fields(cls)}
         values: dict[str, Any] = {}
         faults = [
             f"{name}: no such setting; known are {', '.join(sorted(readers))}"
@@ -104,7 +105,13 @@ class Settings:
                     values[field_name] = read(env[variable])
                 except ValueError as error:
                     faults.append(f"{variable}={env[variable]!r}: {error}")
-        faults += _faults_of(values, env)
+        if not env.get("LULL_PROMETHEUS_URL"):
+            faults.append(
+                "LULL_PROMETHEUS_URL: not set; write your Prometheus, such as http://prometheus.monitoring:9090"
+            )
+            values["prometheus_url"] = ""
+        # What could not be read counts as its default here, so that one run tells all faults.
+        faults += _clashes(cls(**values))
         if faults:
             raise SettingsError(faults)
         return cls(**values)
@@ -122,18 +129,29 @@ def parse_duration_s(text: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
+def _reader(field: Field[Any]) -> Callable[[str], Any]:
+    if field.type == "float":
+        return _rate if field.name.endswith("_per_s") else _duration
+    return _READERS[str(field.type)]
+
+
 def _variable(field_name: str) -> str:
     # rates keep their unit (writes_per_s), durations carry it in the value
     bare = field_name.removesuffix("_s") if not field_name.endswith("_per_s") else field_name
     return PREFIX + bare.upper()
 
 
-def _positive(text: str) -> float:
-    # Durations and rates share the suffix _s; only durations are written with a unit.
-    value = float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else parse_duration_s(text)
+def _duration(text: str) -> float:
+    value = parse_duration_s(text)
     if value <= 0:
         raise ValueError("must be greater than 0")
     return value
+
+
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) <= 0:
+        raise ValueError("write a number greater than 0, without a unit")
+    return float(text)
 
 
 def _port(text: str) -> int:
@@ -161,7 +179,6 @@ def _url(text: str) -> str:
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": _url,
-    "float": _positive,
     "int": _port,
     "Mode": _one_of(Mode),
     "LogFormat": _one_of(LogFormat),
@@ -169,19 +186,14 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def _faults_of(values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
-    """Faults that no single variable shows."""
+def _clashes(settings: Settings) -> list[str]:
+    """Faults that only two settings together show, and bounds that a reader of one kind does not know."""
     faults = []
-    if not env.get("LULL_PROMETHEUS_URL"):
+    if settings.tick_s < 1.0:
+        faults.append(f"LULL_TICK={settings.tick_s:g}s: must be at least 1s")
+    if settings.prometheus_timeout_s > _TICKS_TO_WAIT * settings.tick_s:
         faults.append(
-            "LULL_PROMETHEUS_URL: not set; write the URL of your Prometheus, such as http://prometheus.monitoring:9090"
-        )
-    tick_s, timeout_s = (
-        values.get(name, default) for name, default in (("tick_s", 10.0), ("prometheus_timeout_s", 10.0))
-    )
-    if timeout_s > 6 * tick_s:
-        faults.append(
-            f"LULL_PROMETHEUS_TIMEOUT={timeout_s:g}s: longer than six ticks of {tick_s:g}s; "
-            "a slow Prometheus would stop planning: shorten it or lengthen LULL_TICK"
+            f"LULL_PROMETHEUS_TIMEOUT={settings.prometheus_timeout_s:g}s: longer than {_TICKS_TO_WAIT:g} ticks of "
+            f"{settings.tick_s:g}s; a slow Prometheus would stop planning: shorten it or lengthen LULL_TICK"
         )
     return faults

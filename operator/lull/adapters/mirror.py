@@ -6,11 +6,10 @@ the gap of an expired watch are never told.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from lull.adapters.objects import (
     Autoscaler,
@@ -29,6 +28,9 @@ from lull.errors import SpecError
 from lull.model.fleet import Fault, Unreadable
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, parse
+
+_DEAD_S: Final = 600.0
+_DEAD_MANY: Final = 1000
 
 
 class Kind(StrEnum):
@@ -49,11 +51,13 @@ class Mirror:
     Args:
         on_spec: called when an InferenceDeployment appeared, changed its spec or went.
         keep_gone_s: seconds for which pods that went are remembered, since their requests are still in the rates.
+        clock: seconds on a clock that never jumps.
     """
 
-    def __init__(self, on_spec: Callable[[], None], keep_gone_s: float) -> None:
+    def __init__(self, on_spec: Callable[[], None], keep_gone_s: float, clock: Callable[[], float]) -> None:
         self._on_spec = on_spec
         self._keep_gone_s = keep_gone_s
+        self.clock = clock
         self.models: dict[Key, InferenceDeployment | Unreadable] = {}
         self.statuses: dict[Key, Mapping[str, Any]] = {}
         self.pods: dict[Key, Pod] = {}
@@ -63,23 +67,25 @@ class Mirror:
         self._gone: dict[Key, tuple[Pod, float]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
+        self._dead: dict[str, float] = {}
 
     def feed(self, kind: Kind, body: Body, *, is_gone: bool = False) -> None:
         """Takes in one object as the API server delivered it; older versions of what is known are ignored."""
         key, uid = key_of(body), body["metadata"]["uid"]
         version = int(body["metadata"].get("resourceVersion") or 0)
         known = self._versions.get((kind, key))
-        if known is not None and known[0] == uid and version < known[1]:
+        if uid in self._dead or (known is not None and version < known[1]):
             return
         if is_gone:
+            self._bury(uid)
             if known is None or known[0] == uid:
                 self._drop(kind, key)
             return
-        self._versions[kind, key] = (uid, version, time.monotonic())
+        self._versions[kind, key] = (uid, version, self.clock())
         self._store(kind, key, body)
 
     def sweep(self, kind: Kind, uids: Iterable[str], listed_at_s: float) -> int:
-        """Drops what a full list taken at ``listed_at_s`` (monotonic) no longer had; returns how many."""
+        """Drops what a full list taken at ``listed_at_s`` (by ``clock``) no longer had; returns how many."""
         alive = set(uids)
         ghosts = [
             key
@@ -102,7 +108,7 @@ class Mirror:
 
     def gone_pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
         """Pods that a selector selected and that went a short while ago."""
-        horizon_s = time.monotonic() - self._keep_gone_s
+        horizon_s = self.clock() - self._keep_gone_s
         self._gone = {key: (pod, at_s) for key, (pod, at_s) in self._gone.items() if at_s >= horizon_s}
         return [
             pod for pod, _ in self._gone.values() if pod.key.namespace == namespace and matches(selector, pod.labels)
@@ -136,16 +142,24 @@ class Mirror:
 
     def _store_pod(self, key: Key, body: Body) -> None:
         self._unlabel(key)
+        self._gone.pop(key, None)  # a StatefulSet's pod comes back under its name, and its series go on
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
+
+    def _bury(self, uid: str) -> None:
+        """Remembers a deletion for a while: a list that was begun before it would bring the object back."""
+        now_s = self.clock()
+        if len(self._dead) > _DEAD_MANY:
+            self._dead = {old: at_s for old, at_s in self._dead.items() if now_s - at_s < _DEAD_S}
+        self._dead[uid] = now_s
 
     def _drop(self, kind: Kind, key: Key) -> None:
         self._versions.pop((kind, key), None)
         if kind is Kind.POD:
             self._unlabel(key)
             if pod := self.pods.pop(key, None):
-                self._gone[key] = (pod, time.monotonic())
+                self._gone[key] = (pod, self.clock())
         elif kind is Kind.MODEL:
             self.models.pop(key, None)
             self.statuses.pop(key, None)

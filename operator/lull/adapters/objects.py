@@ -69,7 +69,8 @@ def read_pod(body: Body) -> Pod:
     if "deletionTimestamp" not in metadata:
         for condition in status.get("conditions") or ():
             if condition.get("type") == "Ready" and condition.get("status") == "True":
-                since = datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
+                told = condition.get("lastTransitionTime")
+                since = datetime.fromisoformat(told).timestamp() if told else 0.0
     containers = (body.get("spec") or {}).get("containers") or ()
     return Pod(
         key=key_of(body),

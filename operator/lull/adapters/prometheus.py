@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import requests
@@ -21,7 +21,12 @@ from urllib3.util.retry import Retry
 
 from lull.errors import BadAnswer, LullError, Unreachable
 
+Name = TypeVar("Name", bound=Hashable)
+
 _THREADS: Final = 4
+
+_QUEUED: Final = 3.0
+"""Timeouts after which an answer is given up, its time in the queue for a thread included."""
 
 _SHRUNK: Final = 0.5
 """An answer with fewer rows than this share of the previous one's is taken as partial, once."""
@@ -95,16 +100,15 @@ class Prometheus:
         self._timeout_s = timeout_s
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
-        self._row_counts: dict[str, int] = {}
+        self._row_counts: dict[Hashable, int] = {}
 
-    async def read(self, queries: Mapping[str, str]) -> dict[str, Answer | LullError]:
+    async def read(self, queries: Mapping[Name, str]) -> dict[Name, Answer | LullError]:
         """Answers by the queries' names; a query that failed has its error in place of an answer."""
         loop = asyncio.get_running_loop()
         names = list(queries)
-        answers = await asyncio.gather(
-            *(loop.run_in_executor(self._pool, self._ask, queries[name]) for name in names), return_exceptions=True
-        )
-        found: dict[str, Answer | LullError] = {}
+        asked = [loop.run_in_executor(self._pool, self._ask, queries[name]) for name in names]
+        answers = await asyncio.gather(*(self._within(answer) for answer in asked), return_exceptions=True)
+        found: dict[Name, Answer | LullError] = {}
         for name, answer in zip(names, answers, strict=True):
             if isinstance(answer, Answer):
                 found[name] = self._doubted(name, answer)
@@ -113,6 +117,14 @@ class Prometheus:
             else:
                 raise answer
         return found
+
+    async def _within(self, answer: asyncio.Future[Answer]) -> Answer:
+        # The library's timeout bounds each read of the socket; a peer that drips bytes would never meet it.
+        limit_s = _QUEUED * self._timeout_s
+        try:
+            return await asyncio.wait_for(answer, limit_s)
+        except TimeoutError:
+            raise Unreachable(f"Prometheus at {self._url} gave no whole answer within {limit_s:g} s") from None
 
     def close(self) -> None:
         """Lets the threads end."""
@@ -140,7 +152,7 @@ class Prometheus:
         connection: _Connection = self._local.connection
         return connection
 
-    def _doubted(self, name: str, answer: Answer) -> Answer:
+    def _doubted(self, name: Hashable, answer: Answer) -> Answer:
         before = self._row_counts.get(name, 0)
         self._row_counts[name] = len(answer.rows)
         if answer.doubt is None and before >= _FEW_ROWS and len(answer.rows) < _SHRUNK * before:

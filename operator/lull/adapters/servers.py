@@ -69,4 +69,4 @@ def queries_for(runtime: Runtime, window_s: float) -> dict[str, str]:
         "in_flight": dialect.in_flight,
         "growth": dialect.growth,
     }
-    return {name: query.replace("$w", f"{window_s:g}s") for name, query in named.items() if query}
+    return {name: query.replace("$w", f"{round(window_s * 1000)}ms") for name, query in named.items() if query}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Workload
@@ -82,6 +83,13 @@ def is_watched(model: InferenceDeployment) -> bool:
     return model.target.api_version == "apps/v1" and model.target.kind in (Kind.DEPLOYMENT, Kind.STATEFUL_SET)
 
 
+_SELECTOR_PARTS: Final = re.compile(r"(?:[^,(]|\([^)]*\))+")
+_SELECTOR_FORM: Final = re.compile(
+    r"(?P<n>[\w./-]+)\s*(?P<o>==|!=|=|\bin\b|\bnotin\b)\s*(?:\((?P<vs>[^)]*)\)|(?P<v>[\w.-]*))"
+    r"|!(?P<absent>[\w./-]+)|(?P<present>[\w./-]+)"
+)
+_SELECTOR_WORDS: Final = {"=": "In", "==": "In", "in": "In", "!=": "NotIn", "notin": "NotIn"}
+
 _UNMEASURED = Signals(fault=Fault(Reason.NO_READY_PODS, "there is no target to measure"))
 _NOWHERE = Located(None, None, Pods((), ()))
 
@@ -120,7 +128,7 @@ def _contenders(mirror: Mirror) -> dict[TargetId, tuple[str, ...]]:
     for scalers in mirror.autoscalers.values():
         for scaler in scalers.values():
             target = (scaler.key.namespace, scaler.target_kind, scaler.target_name)
-            # KEDA works through an HPA of its own; one name for both is enough.
+            # KEDA works through an HPA of its own; both are named, for both must go.
             found[target].append(f"{scaler.kind}/{scaler.key.name}")
     return {target: tuple(sorted(names)) for target, names in found.items()}
 
@@ -143,6 +151,20 @@ def _service_faults(mirror: Mirror, model: InferenceDeployment, at: Located) -> 
 
 
 def _parse_selector(text: str) -> Mapping[str, Any]:
-    """A selector in the string form of scale subresources; only equality is used there by the workloads that exist."""
-    pairs = [part.split("=", 1) for part in text.split(",") if "=" in part]
-    return {"matchLabels": {name.strip("=! "): value.strip("= ") for name, value in pairs}}
+    """A selector in the string form of scale subresources, such as ``app=chat,tier in (a,b),!old``.
+
+    A form that cannot be read selects nothing, and a target without pods is left as it is.
+    """
+    found: list[dict[str, Any]] = []
+    for part in _SELECTOR_PARTS.findall(text):
+        form = _SELECTOR_FORM.fullmatch(part.strip())
+        if form is None:
+            return {}
+        name, operator, value, values, absent, present = form.group("n", "o", "v", "vs", "absent", "present")
+        if operator is not None:
+            one = value.strip() if value is not None else None
+            many = [one] if one is not None else [item.strip() for item in values.split(",")]
+            found.append({"key": name, "operator": _SELECTOR_WORDS[operator], "values": many})
+        else:
+            found.append({"key": absent or present, "operator": "DoesNotExist" if absent else "Exists"})
+    return {"matchExpressions": found}

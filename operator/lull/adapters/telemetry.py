@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from lull.adapters.objects import Pod
 from lull.adapters.prometheus import Answer, Prometheus, Row
@@ -18,7 +19,10 @@ from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, Runtime
 from lull.settings import Settings
 
-_SHOWN = 3
+Name = tuple[Runtime | Key | None, str]
+"""Whose query, and for which signal: a runtime's, one generic model's, or everybody's (None)."""
+
+_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,14 @@ async def read_signals(
 ) -> dict[Key, Signals]:
     """Signals of every model, one bulk read for all of them."""
     runtimes = {deployment.spec.server.runtime for deployment, _ in models.values()} - {Runtime.GENERIC}
-    queries = {"scrape_age": SCRAPE_AGE} if models else {}
+    queries: dict[Name, str] = {(None, "scrape_age"): SCRAPE_AGE} if runtimes else {}
     for runtime in runtimes:
-        queries |= {f"{runtime}/{n}": q for n, q in queries_for(runtime, settings.rate_window_s).items()}
+        queries |= {(runtime, signal): q for signal, q in queries_for(runtime, settings.rate_window_s).items()}
     for key, (deployment, _) in models.items():
         if deployment.spec.server.queries is not None:
-            queries[f"{key}/completions"] = deployment.spec.server.queries.requests_per_second
+            queries[key, "completions"] = deployment.spec.server.queries.requests_per_second
             if deployment.spec.server.queries.backlog is not None:
-                queries[f"{key}/in_flight"] = deployment.spec.server.queries.backlog
+                queries[key, "in_flight"] = deployment.spec.server.queries.backlog
     answers = await prometheus.read(queries)
     tables = {name: _tabulate(answer) for name, answer in answers.items() if isinstance(answer, Answer)}
     return {
@@ -90,8 +94,8 @@ def _tabulate(answer: Answer) -> _Table:
 def _served(
     deployment: InferenceDeployment,
     pods: Pods,
-    answers: Mapping[str, Answer | LullError],
-    tables: Mapping[str, _Table],
+    answers: Mapping[Name, Answer | LullError],
+    tables: Mapping[Name, _Table],
     settings: Settings,
     now_s: float,
 ) -> Signals:
@@ -99,26 +103,26 @@ def _served(
     if not pods.ready:
         return Signals(fault=Fault(Reason.NO_READY_PODS, "no pod is Ready"))
     runtime = deployment.spec.server.runtime
-    mine = {name: answers[name] for name in answers if name == "scrape_age" or name.startswith(f"{runtime}/")}
+    mine = {name: answer for name, answer in answers.items() if name[0] in (None, runtime)}
     failed = _failure(mine.values())
     if failed is not None:
         return Signals(fault=failed)
-    stale, age_s = _coverage(pods.ready, tables["scrape_age"], settings.stale_after_s, now_s)
+    stale, age_s = _coverage(pods.ready, tables[None, "scrape_age"], settings.stale_after_s, now_s)
     if len(stale) == len(pods.ready):
         return Signals(fault=Fault(Reason.NO_DATA, _no_scrape(stale, settings.stale_after_s)))
-    unknown = _unknown_model(deployment, pods, tables[f"{runtime}/completions"])
+    unknown = _unknown_model(deployment, pods, tables[runtime, "completions"])
     if unknown is not None:
         return Signals(age_s=age_s, fault=unknown)
     return _sums(deployment, pods, tables, age_s, _partial(stale, pods.ready, mine.values(), settings.stale_after_s))
 
 
 def _sums(
-    deployment: InferenceDeployment, pods: Pods, tables: Mapping[str, _Table], age_s: float | None, fault: Fault | None
+    deployment: InferenceDeployment, pods: Pods, tables: Mapping[Name, _Table], age_s: float | None, fault: Fault | None
 ) -> Signals:
     runtime, model = deployment.spec.server.runtime, deployment.spec.server.model_name or ""
 
     def total(signal: str, over: Iterable[Pod]) -> float | None:
-        table = tables.get(f"{runtime}/{signal}")
+        table = tables.get((runtime, signal))
         return None if table is None else table.sum_over(over, model)
 
     everyone = [*pods.live, *pods.gone]
@@ -129,19 +133,20 @@ def _sums(
         waiting=total("waiting", pods.live),
         in_flight=total("in_flight", pods.live),
         backlog_growth_rps=total("growth", pods.live),
-        service_time_s=busy / completions if busy is not None and completions > 0.0 else None,
+        # two rates, each extrapolated by itself, can differ by a hair below zero
+        service_time_s=busy / completions if busy and busy > 0.0 and completions > 0.0 else None,
         age_s=age_s,
         fault=fault,
     )
 
 
-def _generic(key: Key, answers: Mapping[str, Answer | LullError]) -> Signals:
+def _generic(key: Key, answers: Mapping[Name, Answer | LullError]) -> Signals:
     """Signals of a server that only its owner's queries know."""
-    mine = {name: answer for name, answer in answers.items() if name.startswith(f"{key}/")}
+    mine = {name: answer for name, answer in answers.items() if name[0] == key}
     failed = _failure(mine.values())
     if failed is not None:
         return Signals(fault=failed)
-    rows = {name.rpartition("/")[2]: answer.rows for name, answer in mine.items() if isinstance(answer, Answer)}
+    rows = {name[1]: answer.rows for name, answer in mine.items() if isinstance(answer, Answer)}
     empty = [name for name, found in rows.items() if not found]
     if empty:
         query = {"completions": "requestsPerSecond", "in_flight": "backlog"}[empty[0]]
@@ -171,7 +176,7 @@ def _coverage(ready: Sequence[Pod], ages: _Table, stale_after_s: float, now_s: f
         age_s = ages.by_pod.get(pod.key, {}).get("")
         if age_s is not None and age_s <= stale_after_s:
             oldest = max(oldest or 0.0, age_s)
-        elif len(ready) == 1 or now_s - (pod.ready_since_s or now_s) > stale_after_s:
+        elif now_s - (pod.ready_since_s or now_s) > stale_after_s:
             # A pod Ready only a moment ago had no time to be scraped, and the others tell the demand.
             stale.append(pod)
     return (list(ready), None) if oldest is None else (stale, oldest)

@@ -56,5 +56,5 @@ def _paused(proposal: Proposal, facts: Facts, modes: Sequence[Mode]) -> Proposal
     paused = np.array([mode is Mode.PAUSED for mode in modes], dtype=bool)
     return Proposal(
         desired=np.where(paused, facts.current, proposal.desired),
-        reason=np.where(paused, Reason.PAUSED, proposal.reason),
+        reason=np.where(paused, np.array(Reason.PAUSED, dtype=object), proposal.reason),
     )

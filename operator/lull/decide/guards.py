@@ -31,8 +31,12 @@ class Proposal:
         return replace(
             self,
             desired=np.where(changed, desired, self.desired).astype(np.int64),
-            reason=np.where(changed, reason, self.reason),
+            reason=np.where(changed, _object(reason), self.reason),
         )
+
+    def resized(self, desired: I64) -> Proposal:
+        """The proposal with other numbers and the same reasons."""
+        return replace(self, desired=desired)
 
 
 Guard: TypeAlias = Callable[[Proposal, Facts], Proposal]
@@ -53,10 +57,19 @@ def wanted(facts: Facts) -> Proposal:
     rises = facts.is_known & (facts.need > facts.current)
     falls = facts.is_known & ~rises & (facts.safe < facts.current)
     desired = np.where(rises, facts.need, np.where(falls, facts.safe, facts.current)).astype(np.int64)
-    reason = np.where(rises, Reason.DEMAND_RISE, np.where(falls, Reason.DEMAND_FALL, Reason.STEADY))
-    reason = np.where(facts.is_unreachable & facts.is_known & ~rises & ~falls, Reason.OBJECTIVE_UNREACHABLE, reason)
-    reason = np.where(facts.is_lower_bound & facts.is_known & ~rises, Reason.PARTIAL_DATA, reason)
-    return Proposal(desired, np.where(facts.is_known, reason, facts.unknown))
+    stays = facts.is_known & ~rises & ~falls
+    reason = np.select(
+        [~facts.is_known, rises, facts.is_lower_bound, falls, stays & facts.is_unreachable],
+        [
+            facts.unknown,
+            _object(Reason.DEMAND_RISE),
+            _object(Reason.PARTIAL_DATA),
+            _object(Reason.DEMAND_FALL),
+            _object(Reason.OBJECTIVE_UNREACHABLE),
+        ],
+        _object(Reason.STEADY),
+    )
+    return Proposal(desired, reason)
 
 
 def within_tolerance(proposal: Proposal, facts: Facts) -> Proposal:
@@ -68,16 +81,20 @@ def within_tolerance(proposal: Proposal, facts: Facts) -> Proposal:
 
 
 def stabilized(proposal: Proposal, facts: Facts) -> Proposal:
-    """The most cautious recommendation of the window counts; a window not filled with knowledge allows no scale-in."""
+    """The most cautious recommendation of the window counts; a window not filled with knowledge allows no scale-in.
+
+    Where that leaves part of a change, the change keeps its reason; only a change held back whole is Stabilizing.
+    """
     lowest = _over_window(facts, "need", facts.up_window_s, np.fmin)
     highest = _over_window(facts, "safe", facts.down_window_s, np.fmax)
     rises, falls = proposal.desired > facts.current, proposal.desired < facts.current
-    up = np.maximum(np.fmin(proposal.desired, lowest), facts.current)
-    proposal = proposal.where(rises, up, Reason.STABILIZING)
-    known_for_s = facts.now_s - facts.history.known_since_s(facts.uids)
+    known_for_s = facts.now_s - facts.history.known_since_s(facts.uids, facts.now_s)
     is_filled = (facts.down_window_s == 0.0) | (known_for_s >= facts.down_window_s)
-    down = np.minimum(np.fmax(proposal.desired, highest), facts.current)
-    return proposal.where(falls, np.where(is_filled, down, facts.current), Reason.STABILIZING)
+    up = np.maximum(np.fmin(proposal.desired, lowest), facts.current)
+    down = np.where(is_filled, np.minimum(np.fmax(proposal.desired, highest), facts.current), facts.current)
+    damped = np.where(rises, up, np.where(falls, down, proposal.desired)).astype(np.int64)
+    is_held = (rises | falls) & (damped == facts.current)
+    return proposal.where(is_held, damped, Reason.STABILIZING).resized(damped)
 
 
 def within_direction(proposal: Proposal, facts: Facts) -> Proposal:
@@ -114,6 +131,11 @@ GUARDS: Final[tuple[Guard, ...]] = (
     within_bounds,
     left_at_zero,
 )
+
+
+def _object(reason: Reason) -> Objects:
+    """The member itself: numpy would make a plain string of it."""
+    return np.array(reason, dtype=object)
 
 
 def _over_window(facts: Facts, ring: str, window_s: F64, pick: np.ufunc) -> F64:

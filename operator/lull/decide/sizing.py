@@ -22,7 +22,12 @@ UTILISATION_CAP: Final = 0.9
 """Most a replica is ever planned with; the rest covers what the queueing model leaves out."""
 
 UNREACHABLE_UTILISATION: Final = 0.8
-"""Planned with where even an idle replica is too slow: queues stay short, and no energy goes into the impossible."""
+"""Planned with where even an idle replica is too slow: queues stay short, and no energy goes into the impossible.
+
+Where the threshold leaves less wait than the service itself takes, the way there is a ramp: exponential service would
+condemn nearly all load that real servers, whose times vary less, carry well, and a service time that is measured
+around the threshold must not make the fleet swing between two sizes.
+"""
 
 SCALE_IN_MARGIN: Final = 0.8
 """Share of the threshold that the survivors of a scale-in must meet, so that it is not undone at once."""
@@ -91,15 +96,15 @@ def limits(specs: Sequence[Spec], measured_service_s: F64) -> Limits:
     safe = _rps(slots, service_s, SCALE_IN_MARGIN * threshold_s - service_s, miss)
     return Limits(
         rps=_least(full, at, len(specs)),
-        safe_rps=_least(safe, at, len(specs)),
+        safe_rps=_least(np.fmin(safe, full), at, len(specs)),
         is_unreachable=_any(service_s >= threshold_s, at, len(specs)),
     )
 
 
 def _rps(slots: F64, service_s: F64, budget_s: F64, miss: F64) -> F64:
-    utilisation = utilisation_limit(slots, np.maximum(budget_s, 0.0) / service_s, miss)
-    utilisation = np.where(budget_s > 0.0, utilisation, UNREACHABLE_UTILISATION)
-    return np.where(np.isnan(service_s), np.nan, utilisation * slots / service_s)
+    wait = np.maximum(budget_s, 0.0) / service_s
+    ramp = UNREACHABLE_UTILISATION * np.maximum(1.0 - wait, 0.0)
+    return np.maximum(utilisation_limit(slots, wait, miss), ramp) * slots / service_s
 
 
 def _slots(capacity: Capacity) -> float:
@@ -116,7 +121,8 @@ def _miss(objective: Objective) -> float:
 
 def _least(values: F64, at: I64, count: int) -> F64:
     least = np.full(count, np.inf)
-    np.minimum.at(least, at, values)
+    with np.errstate(invalid="ignore"):  # an unknown is meant to spread
+        np.minimum.at(least, at, values)
     return least
 
 

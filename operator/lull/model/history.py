@@ -76,9 +76,10 @@ class History:
         values[:, there] = self._rings[name][np.ix_(order, at[there])]
         return self.times_s[order], values
 
-    def known_since_s(self, uids: Sequence[str]) -> F64:
-        """Start of each model's unbroken stretch of knowledge, (N,); NaN = nothing known yet."""
-        return self._pick(self._since_s, uids)
+    def known_since_s(self, uids: Sequence[str], now_s: float) -> F64:
+        """Start of each model's unbroken stretch of knowledge, (N,); NaN = nothing known, or not for too long."""
+        is_unbroken = now_s - self._pick(self._known_at_s, uids) <= self._gap_s
+        return np.where(is_unbroken, self._pick(self._since_s, uids), np.nan)
 
     def known_at_s(self, uids: Sequence[str]) -> F64:
         """When each model's demand was known last, (N,); NaN = never."""

@@ -71,6 +71,11 @@ class ModelPlan:
     demand: Demand
     conditions: tuple[Condition, ...]
 
+    @property
+    def decision_reason(self) -> Reason | None:
+        """Reason of the decision, if there is one."""
+        return self.decision.reason if self.decision else None
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

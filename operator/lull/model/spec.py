@@ -206,6 +206,9 @@ def parse(body: Mapping[str, Any]) -> InferenceDeployment:
         raise SpecError(
             f"spec cannot be read: {error}; the cluster's CRD may be older than this operator: apply crds/ again"
         ) from error
+    fault = _fault_of(spec)
+    if fault is not None:
+        raise SpecError(f"{fault}; the cluster's CRD may be older than this operator: apply crds/ again")
     return InferenceDeployment(
         key=Key(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -213,6 +216,29 @@ def parse(body: Mapping[str, Any]) -> InferenceDeployment:
         created_at_s=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
         spec=spec,
     )
+
+
+def _fault_of(spec: Spec) -> str | None:
+    """What would stop the planner; the API server refuses all of it when it has our CRD."""
+    capacity = spec.capacity
+    checks = {
+        "spec needs exactly one of template and scaleTargetRef": (spec.template is None)
+        != (spec.scale_target_ref is None),
+        "spec.capacity needs exactly one of requestsPerSecond and concurrency": (capacity.requests_per_second is None)
+        != (capacity.concurrency is None),
+        "spec.capacity must be greater than 0": (capacity.requests_per_second or capacity.concurrency or 0) > 0,
+        "spec.slo.objectives must not be empty": len(spec.slo.objectives) > 0,
+        "spec.slo.objectives need a percentile of at least 50 and below 100, and a threshold above 0": all(
+            50.0 <= objective.percentile < 100.0 and objective.threshold > 0.0 for objective in spec.slo.objectives
+        ),
+        "spec.minReplicas must be at least 1 and at most spec.maxReplicas": 1 <= spec.min_replicas <= spec.max_replicas,
+        "spec.server.queries and spec.server.modelName: generic needs the first, the others the second": (
+            (spec.server.queries is not None)
+            == (spec.server.runtime is Runtime.GENERIC)
+            != (spec.server.model_name is not None)
+        ),
+    }
+    return next((message for message, holds in checks.items() if not holds), None)
 
 
 def _decode(kind: type, value: object) -> object:

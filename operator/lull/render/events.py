@@ -24,6 +24,8 @@ _REFUSALS = {
     Reason.SPEC_UNREADABLE,
 }
 
+_NO_NEWS = {Reason.NO_READY_PODS, Reason.TARGET_NOT_FOUND}
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -55,11 +57,16 @@ def events_of(plan: ModelPlan, before: Mapping[str, Any], scaled: bool) -> list[
 
 
 def _told(condition: Condition, before: Mapping[str, Any] | None) -> Event | None:
-    """An Event when something went wrong, went wrong in another way, or came right again."""
+    """An Event when something went wrong, went wrong in another way, or came right again.
+
+    That a new model is not Ready yet is no news.
+    """
     is_bad = _is_bad(condition.type, condition.status, condition.reason)
     was_bad = before is not None and _is_bad(condition.type, before["status"], before["reason"])
+    if before is None and condition.reason in _NO_NEWS:
+        return None
     is_new = before is None or before["status"] != condition.status or before["reason"] != condition.reason
-    if (is_bad and is_new) or (was_bad and not is_bad):
+    if (is_bad and is_new) or (was_bad and not is_bad and condition.status is not ConditionStatus.UNKNOWN):
         return Event(is_warning=is_bad, reason=condition.reason, message=f"{condition.type}: {condition.message}")
     return None
 

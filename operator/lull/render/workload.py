@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from lull.errors import SpecError
 from lull.model.spec import InferenceDeployment, Port, Role, Runtime
 from lull.names import ANNOTATION_APPLIED, API_VERSION, KIND, LABEL_MANAGED_BY, LABEL_MODEL
 
@@ -31,10 +32,17 @@ were answered), so its pause must outlast its queue; Triton finishes what it has
 
 
 def manifests(deployment: InferenceDeployment, drain_pause_s: float) -> tuple[Manifest, ...]:
-    """Everything Lull owns for this object; nothing when it adopted its target."""
+    """Everything Lull owns for this object; nothing when it adopted its target.
+
+    Raises:
+        SpecError: when the template has a shape that no pod has; the API server passes a template's fields unseen.
+    """
     if not deployment.is_owner:
         return ()
-    owned = [_deployment(deployment, drain_pause_s)]
+    try:
+        owned = [_deployment(deployment, drain_pause_s)]
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise SpecError(f"spec.template is no pod template ({error}); compare it with a Deployment's") from error
     if deployment.spec.service_ref is None:
         owned.append(_service(deployment))
     return tuple(_signed(manifest) for manifest in owned)
@@ -71,17 +79,17 @@ def pause_s(deployment: InferenceDeployment, drain_pause_s: float) -> int:
 
 def _deployment(deployment: InferenceDeployment, drain_pause_s: float) -> Manifest:
     template = copy.deepcopy(deployment.spec.template or {})
-    metadata = template.setdefault("metadata", {})
+    metadata = template["metadata"] = template.get("metadata") or {}
     metadata["labels"] = {**(metadata.get("labels") or {}), **_selector(deployment)}
     pause = pause_s(deployment, drain_pause_s)
     pod = template["spec"]
     pod["terminationGracePeriodSeconds"] = max(pod.get("terminationGracePeriodSeconds") or 0, pause + STOP_S)
     container = _serving_container(pod["containers"], deployment.spec.server.ports)
-    hooks = container.setdefault("lifecycle", {})
-    hooks.setdefault("preStop", {"sleep": {"seconds": pause}})
-    probe = _readiness(deployment)
+    hooks = container["lifecycle"] = container.get("lifecycle") or {}
+    hooks["preStop"] = hooks.get("preStop") or {"sleep": {"seconds": pause}}
+    probe = container.get("readinessProbe") or _readiness(deployment)
     if probe:
-        container.setdefault("readinessProbe", probe)
+        container["readinessProbe"] = probe
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -14,7 +14,7 @@ from lull.adapters.mirror import Kind, Mirror
 from lull.runtime.relist import COLLECTIONS
 
 _CONNECT_S: Final = 10.0
-_WATCH_S: Final = 300.0
+_WATCH_S: Final = 300  # whole: it travels in a URL, where the API server reads an integer
 
 
 def registry_for(mirror: Mirror) -> kopf.OperatorRegistry:
@@ -41,7 +41,7 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.posting.enabled = False  # Lull tells its own Events
     settings.watching.server_timeout = _WATCH_S
-    settings.watching.client_timeout = _WATCH_S + 60.0
+    settings.watching.client_timeout = _WATCH_S + 60
     settings.watching.connect_timeout = _CONNECT_S
     settings.networking.request_timeout = 30.0
     settings.networking.error_backoffs = (1, 2, 4, 8, 15)

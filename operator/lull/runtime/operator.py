@@ -19,7 +19,7 @@ from lull.adapters.mirror import Mirror
 from lull.adapters.prometheus import Prometheus
 from lull.runtime.handlers import registry_for
 from lull.runtime.health import app_for
-from lull.runtime.loop import Loop
+from lull.runtime.loop import Loop, steady_clock
 from lull.runtime.relist import fill, sweep
 from lull.runtime.reporter import Reporter
 from lull.runtime.scaler import Scaler
@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
     """Runs the operator until SIGTERM or SIGINT."""
     async with connected(settings.writes_per_s) as api:
         wake = asyncio.Event()
-        mirror = Mirror(on_spec=wake.set, keep_gone_s=settings.rate_window_s)
+        mirror = Mirror(on_spec=wake.set, keep_gone_s=settings.rate_window_s, clock=steady_clock())
         prometheus = Prometheus(settings.prometheus_url, settings.prometheus_timeout_s)
         loop = _loop(settings, api, mirror, prometheus, wake)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Final
 
 from lull.adapters.api import Api, path_of
@@ -33,6 +32,7 @@ COLLECTIONS: Final = {
 """What is watched, and where it is listed."""
 
 _MAY_BE_ABSENT: Final = {Kind.SCALED_OBJECT}
+_NOT_FOUND: Final = 404
 
 
 async def fill(api: Api, mirror: Mirror) -> int:
@@ -43,15 +43,19 @@ async def fill(api: Api, mirror: Mirror) -> int:
     """
     ghosts = 0
     for kind, (api_version, plural) in COLLECTIONS.items():
-        started_at_s = time.monotonic()
+        started_at_s = mirror.clock()
         uids = []
         try:
             async for body in api.list(path_of(api_version, plural)):
                 uids.append(str(body["metadata"]["uid"]))
                 mirror.feed(kind, body)
         except Refused as error:
-            if kind not in _MAY_BE_ABSENT or error.status != 404:
-                raise
+            if kind is Kind.MODEL and error.status == _NOT_FOUND:
+                raise Refused(
+                    error.status, "the cluster has no InferenceDeployments: kubectl apply -f crds/"
+                ) from error
+            if kind not in _MAY_BE_ABSENT or error.status != _NOT_FOUND:
+                raise Refused(error.status, f"{plural} cannot be listed: {error}") from error
         ghosts += mirror.sweep(kind, uids, started_at_s)
     return ghosts
 

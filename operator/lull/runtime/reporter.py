@@ -49,10 +49,11 @@ class Reporter:
         status = status_of(plan, generation=model.generation, ready=ready, before=before, now=_rfc3339())
         is_news = state_of(status) != state_of(before)
         is_due = status != before and now_s - written_at_s >= self._refresh_s
-        # Events are told with the status they belong to: if that write fails, both are tried again together.
+        events = events_of(plan, before, scaled)
         if (is_news or is_due) and not await self._write(plan.key, model.uid, status, now_s):
-            return
-        for event in events_of(plan, before, scaled):
+            # Changes of the status are told with it, by the round that writes it; a scaling happened now.
+            events = [event for event in events if scaled and event.reason is plan.decision_reason]
+        for event in events:
             await self._tell(plan.key, model.uid, event)
 
     def forget(self, uids: set[str]) -> None:

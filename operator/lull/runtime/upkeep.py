@@ -12,7 +12,7 @@ from typing import Any
 
 from lull.adapters.api import Api, path_of
 from lull.adapters.mirror import Kind, Mirror
-from lull.errors import LullError, Refused
+from lull.errors import LullError, Refused, SpecError
 from lull.model.fleet import Fault
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key
@@ -44,11 +44,12 @@ class Upkeep:
         return {model.key: faults for model, faults in zip(owners, found, strict=True) if faults}
 
     async def _keep(self, model: InferenceDeployment, now_s: float) -> tuple[Fault, ...]:
-        faults = [
-            fault
-            for manifest in manifests(model, self._settings.drain_pause_s)
-            if (fault := await self._keep_one(model, manifest, now_s)) is not None
-        ]
+        try:
+            owned = manifests(model, self._settings.drain_pause_s)
+        except SpecError as error:
+            return (Fault(Reason.TEMPLATE_REFUSED, str(error)),)
+        kept = [await self._keep_one(model, manifest, now_s) for manifest in owned]
+        faults = [fault for fault in kept if fault is not None]
         if not faults:
             await self._start_at_minimum(model)
         return tuple(faults)
@@ -117,9 +118,10 @@ class Upkeep:
         live = self._mirror.workloads[Kind.DEPLOYMENT].get(model.key)
         if live is None or live.generation != 1 or live.replicas == model.spec.min_replicas:
             return
-        path = path_of("apps/v1", "deployments", *model.key, sub="scale")
+        path = path_of("apps/v1", "deployments", *model.key)
         try:
-            await self._api.merge(path, {"spec": {"replicas": model.spec.min_replicas}})
+            await self._api.merge(f"{path}/scale", {"spec": {"replicas": model.spec.min_replicas}})
+            self._mirror.feed(Kind.DEPLOYMENT, await self._api.get(path))
         except LullError as error:
             _LOG.warning(
                 "first size failed",

@@ -1,0 +1,63 @@
+{{/* The chart's part of every name. */}}
+{{- define "lull.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end -}}
+
+{{/*
+Name of the objects. A release may have dots in its name, a Service may not; 55 characters leave room for "-metrics" in
+a Service's 63. Cluster roles carry no namespace in theirs on purpose: a second operator in the cluster would be a second
+writer, and Helm refuses it where the names meet.
+*/}}
+{{- define "lull.fullname" -}}
+{{- $name := include "lull.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What tells the operator's pods from others; a Deployment cannot change its selector later. */}}
+{{- define "lull.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "lull.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "lull.labels" -}}
+{{ include "lull.selectorLabels" . }}
+app.kubernetes.io/part-of: lull
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "lull.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "lull.fullname" .) -}}
+{{- else -}}
+{{- required "serviceAccount.name is empty and serviceAccount.create is false: name the ServiceAccount that exists, or let the chart create one" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Binds the operator's account to the ClusterRole of the given purpose. Takes a list: the root context, the purpose. */}}
+{{- define "lull.binding" -}}
+{{- $root := index . 0 -}}
+{{- $purpose := index . 1 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ include "lull.fullname" $root }}-{{ $purpose }}
+  labels:
+    {{- include "lull.labels" $root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ include "lull.fullname" $root }}-{{ $purpose }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "lull.serviceAccountName" $root }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end -}}

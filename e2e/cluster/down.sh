@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Removes what up.sh made: the cluster, and the engine where we started it and nothing else runs on it.
+# Images and compiled programs stay, so that the next up.sh is quick; the README says how to be rid of them too.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+pid_file=$LULL_CACHE/engine/dockerd.pid
+
+remove_cluster() {
+  kind delete cluster --name "$CLUSTER"
+  [[ -n $(docker ps -aq --filter label=io.x-k8s.kind.cluster) ]] || docker network rm kind || true
+}
+
+ours() { [[ -f $pid_file && $(cat "/proc/$(cat "$pid_file")/comm" 2>/dev/null) == dockerd ]]; }
+
+stop_engine() {
+  local pid
+  pid=$(cat "$pid_file")
+  as_root kill "$pid"
+  for _ in $(seq 150); do
+    [[ -d /proc/$pid ]] || return 0
+    sleep 0.2
+  done
+  echo "the engine (process $pid) does not end"
+  return 1
+}
+
+take_lock
+if ! timeout 20 docker info >/dev/null 2>&1; then
+  say "no engine runs, so no cluster does; what is left of $CLUSTER goes when 'make cluster' and then 'make cluster-down' are run"
+  exit
+fi
+command -v kind >/dev/null || die "kind is not there to remove its cluster" "e2e/cluster/tools.sh"
+step "cluster $CLUSTER removed" "docker rm -fv the containers named $CLUSTER-*" remove_cluster
+if ours && [[ -z $(docker ps -q) ]]; then
+  step "Docker Engine stopped" "kill it by the number in $pid_file" stop_engine
+fi

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Builds programs from pinned Go modules and keeps them by the hash of all that went in.
+#   go-build.sh TARGET...         builds what is not there yet
+#   go-build.sh --dir TARGET      prints the folder that holds the target's programs
+#   go-build.sh --download        fetches the source of every module, without compiling
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+export CGO_ENABLED=0 GOTOOLCHAIN=local
+# The compiler spends a fifth of its time collecting garbage it could keep: these machines have the memory.
+export GOGC=${GOGC:-400}
+
+modules=$CLUSTER_DIR/go
+static="-s -w"
+
+check_go() {
+  local wanted have
+  wanted=$(sed -n 's/^go //p' "$modules/kubernetes/go.mod")
+  have=$(go env GOVERSION 2>/dev/null | sed 's/^go//; s/[^0-9.].*//') || true
+  [[ -n $have ]] || die "Go is not installed, and no image or program can be had ready-made here" "install Go $wanted or newer"
+  [[ $(printf '%s\n' "$wanted" "$have" | sort -V | head -1) == "$wanted" ]] || die "Go $have is too old" "install Go $wanted or newer"
+}
+
+module_version() { ( cd "$modules/$1" && go list -m -f '{{.Version}}' "$2" ); }
+
+# kubeadm reads its own version from these, and refuses to start without them.
+kubernetes_flags() {
+  local version minor package flags=$static
+  version=$(module_version kubernetes k8s.io/kubernetes)
+  minor=${version#v1.}
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*} -X $package.gitTreeState=clean"
+  done
+  echo "$flags"
+}
+
+# Sets what a target is made of: its module, its packages, its flags.
+describe() {
+  local containerd=github.com/containerd/containerd/v2
+  module=$1 tags='' ldflags=$static
+  case $1 in
+    kind) packages=(sigs.k8s.io/kind) ;;
+    helm) packages=(helm.sh/helm/v4/cmd/helm) ldflags+=" -X helm.sh/helm/v4/internal/version.version=$(module_version helm helm.sh/helm/v4)" ;;
+    kubectl) module=kubernetes packages=(k8s.io/kubernetes/cmd/kubectl) ldflags=$(kubernetes_flags) ;;
+    kubernetes) packages=(k8s.io/kubernetes/cmd/{kubeadm,kubelet,kube-apiserver,kube-controller-manager,kube-scheduler,kube-proxy})
+      ldflags=$(kubernetes_flags) ;;
+    etcd) packages=(go.etcd.io/etcd/server/v3) ;;
+    coredns | pause) packages=(.) ;;
+    containerd) packages=("$containerd"/cmd/{containerd,ctr,containerd-shim-runc-v2})
+      ldflags+=" -X $containerd/version.Version=$(module_version containerd $containerd | sed 's/^v//')" tags=no_btrfs,no_devmapper,no_zfs ;;
+    *) die "go-build.sh knows no target '$1'" "kind, helm, kubectl, kubernetes, etcd, coredns, pause or containerd" ;;
+  esac
+}
+
+target_dir() {
+  describe "$1"
+  echo "$LULL_CACHE/go/$1-$({ go env GOVERSION GOARCH; echo "${packages[*]} $tags $ldflags"; pack "$modules" "$module"; } | short_hash)"
+}
+
+compile() {
+  local dir=$1 out=$1.part
+  rm -rf "$out" && mkdir -p "$out"
+  cd "$modules/$module"
+  go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/" "${packages[@]}"
+  # Named after its folder, not its role.
+  [[ ! -f $out/v3 ]] || mv "$out/v3" "$out/$module"
+  [[ ! -f $out/server ]] || mv "$out/server" "$out/$module"
+  mv "$out" "$dir"
+}
+
+build() {
+  local dir
+  dir=$(target_dir "$1")
+  [[ ! -d $dir ]] || return 0
+  describe "$1"
+  step "built ${packages[*]##*/cmd/}" "look at the first error: a module that cannot be had needs GOPROXY, a full disk about 8 GB free" compile "$dir"
+}
+
+download() {
+  local module pid running=()
+  for module in "$modules"/*/go.sum; do
+    ( cd "$(dirname "$module")" && go mod download ) &
+    running+=($!)
+  done
+  for pid in "${running[@]}"; do wait "$pid"; done
+}
+
+check_go
+case ${1:-} in
+  --dir) target_dir "$2" ;;
+  --download) step "fetched the source of every Go module" "set GOPROXY to a Go module proxy that can be reached" download ;;
+  *) for target in "$@"; do build "$target"; done ;;
+esac

@@ -1,0 +1,130 @@
+"""Set the stage: cluster, images, Prometheus, chart, models. Each step is one command, told with its seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONTEXT = f"kind-{os.environ.get('CLUSTER', 'lull')}"
+KUBECTL = ("kubectl", "--context", CONTEXT)
+TAIL_LINES = 15
+
+
+class StageError(RuntimeError):
+    """A step failed; the message holds the end of what it said, and where the rest is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    label: str
+    command: tuple[str, ...]
+    mend: str
+    limit_s: float = 600.0
+
+
+def steps(*, keep: bool) -> tuple[Step, ...]:
+    """In order; every one may be repeated on a stage that is set. With `keep` only the models are made anew."""
+    return _models() if keep else (*_ground(), *_models())
+
+
+def _ground() -> tuple[Step, ...]:
+    e2e = REPOSITORY / "e2e"
+    return (
+        Step("cluster", (str(e2e / "cluster/up.sh"),), "make cluster-down, then again", 3600.0),
+        Step("images", (str(e2e / "cluster/images.sh"),), "read the log it names", 1800.0),
+        Step(
+            "Prometheus",
+            (*KUBECTL, "apply", "-f", str(e2e / "manifests/prometheus.yaml")),
+            "kubectl get events -n monitoring tells why",
+        ),
+        Step("Lull, from its chart", _helm(), "kubectl logs -n lull-system deploy/lull tells why"),
+        Step(
+            "Prometheus answers",
+            (*KUBECTL, "rollout", "status", "-n", "monitoring", "deploy/prometheus", "--timeout=120s"),
+            "kubectl describe pod -n monitoring tells why",
+        ),
+    )
+
+
+def _models() -> tuple[Step, ...]:
+    return (
+        # Sizes, metrics and the Job of a former run would be taken for this one's.
+        Step(
+            "former models removed",
+            (*KUBECTL, "delete", "namespace", "demo", "--ignore-not-found", "--timeout=120s"),
+            "kubectl get all -n demo shows what hangs",
+        ),
+        Step("namespace demo", _apply("namespace.yaml"), "read what the API server refuses"),
+        Step("digits on MLServer", _apply("digits.yaml"), "read what the API server refuses"),
+        Step("embed on Triton", _apply("embed.yaml"), "read what the API server refuses"),
+        Step(
+            "models ready",
+            (*KUBECTL, "wait", "-n", "demo", "--for=condition=Ready", "infd", "--all", "--timeout=180s"),
+            "kubectl describe infd -n demo, and kubectl get pods -n demo, tell why",
+        ),
+    )
+
+
+def _apply(example: str) -> tuple[str, ...]:
+    return (*KUBECTL, "apply", "-f", str(REPOSITORY / "e2e/examples" / example))
+
+
+def _helm() -> tuple[str, ...]:
+    """A real fleet plans every ten seconds over rates of a minute; here a minute is six hours of the day."""
+    values = {
+        "image.tag": "dev",
+        "prometheus.url": "http://prometheus.monitoring:9090",
+        "prometheus.rateWindow": "10s",
+        "prometheus.staleAfter": "10s",
+        "tick": "2s",
+        "statusRefresh": "2s",
+    }
+    release = ("lull", str(REPOSITORY / "charts/lull"), "--namespace", "lull-system", "--create-namespace")
+    settings = [part for key, value in values.items() for part in ("--set-string", f"{key}={value}")]
+    return (
+        *("helm", "upgrade", "--install", *release, *settings),
+        *("--kube-context", CONTEXT, "--wait", "--timeout", "180s"),
+    )
+
+
+def set_stage(console: Console, log_folder: Path, plan: Sequence[Step]) -> None:
+    log_folder.mkdir(parents=True, exist_ok=True)
+    for number, step in enumerate(plan, start=1):
+        started_s = time.monotonic()
+        with console.status(f"{step.label} ..."):
+            _run(step, log_folder / f"{number:02d}-{step.label.replace(' ', '-').replace(',', '')}.log")
+        console.print(f"[dim]{time.monotonic() - started_s:5.0f} s[/dim]  {step.label}", highlight=False)
+
+
+def _run(step: Step, log: Path) -> None:
+    with log.open("w") as told:
+        try:
+            done = subprocess.run(
+                step.command,
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=step.limit_s,
+                check=False,
+            )
+            failure = f"ended with {done.returncode}" if done.returncode else ""
+        except FileNotFoundError:
+            failure = f"is not there ({step.command[0]})"
+        except subprocess.TimeoutExpired:
+            failure = f"took longer than {step.limit_s:g} s"
+    if failure:
+        raise StageError(f"{step.label}: {failure}\n{_tail(log)}\nmend: {step.mend}; whole log: {log}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(f"  | {line}" for line in log.read_text(errors="replace").splitlines()[-TAIL_LINES:])

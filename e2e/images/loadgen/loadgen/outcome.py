@@ -1,0 +1,56 @@
+"""What became of one request. Pure; aiohttp's errors are named here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiohttp
+
+
+class Fate(StrEnum):
+    """`ANSWERED` is a 200 whose body arrived in full; everything else is lost, and says how."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    HTTP_5XX = "http_5xx"
+    HTTP_4XX = "http_4xx"
+    HTTP_OTHER = "http_other"
+    UNREACHABLE = "unreachable"
+    NOT_SENT = "not_sent"
+    """The generator's own bound on open requests was reached: perhaps its own fault, so counted apart."""
+
+
+LOSSES = tuple(fate for fate in Fate if fate is not Fate.ANSWERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    fate: Fate
+    latency_s: float
+    """From the first byte of the connection attempt to the last byte of the answer."""
+    detail: str = ""
+
+
+def fate_of_status(status: int) -> Fate:
+    if status == 200:
+        return Fate.ANSWERED
+    return {4: Fate.HTTP_4XX, 5: Fate.HTTP_5XX}.get(status // 100, Fate.HTTP_OTHER)
+
+
+def fate_of_error(error: BaseException) -> Fate:
+    """Most specific first: aiohttp wraps the system's errors, and its connector errors are OSErrors too."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, TimeoutError):
+        return Fate.TIMEOUT
+    if isinstance(cause, ConnectionRefusedError):
+        return Fate.REFUSED
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Fate.UNREACHABLE
+    if isinstance(error, ConnectionError | aiohttp.ClientOSError | aiohttp.ClientPayloadError):
+        return Fate.RESET
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return Fate.RESET
+    return Fate.UNREACHABLE

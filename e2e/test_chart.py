@@ -1,0 +1,382 @@
+"""The chart through the real helm, and through the real API server without installing anything."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lull.settings import LogFormat, LogLevel, Mode, Settings
+
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "charts" / "lull"
+CONTEXT = "kind-lull"
+URL = "http://prometheus.monitoring:9090"
+NEEDED = ["--set", f"prometheus.url={URL}"]
+
+# Another name than the real release's: Helm and the API server would find that one's objects in the way.
+RELEASE = "lull-dry"
+
+
+def tool(name: str) -> str:
+    """Path of a program, the project's own cache before everything else; an upper-case variable names another."""
+    cache = Path(os.environ.get("LULL_CACHE") or Path.home() / ".cache" / "lull") / "bin"
+    found = os.environ.get(name.upper()) or shutil.which(name, path=f"{cache}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.fail(f"no {name} in {cache} nor in PATH; put it there, or name it in {name.upper()}")
+    return found
+
+
+def run(name: str, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([tool(name), *args], input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def render(*args: str, chart: Path = CHART) -> list[dict[str, Any]]:
+    done = run("helm", "template", RELEASE, str(chart), "--namespace", "lull-system", *args)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+    found = [o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(name)]
+    assert len(found) == 1, [(o["kind"], o["metadata"]["name"]) for o in objects]
+    return found[0]
+
+
+def env_of(objects: list[dict[str, Any]]) -> dict[str, str]:
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[dict[str, Any]]:
+    return render(*NEEDED)
+
+
+def test_lint_finds_nothing() -> None:
+    done = run("helm", "lint", "--strict", str(CHART), *NEEDED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_the_operator_takes_the_rendered_environment(rendered: list[dict[str, Any]]) -> None:
+    env = env_of(rendered)
+    assert len(env) == len(fields(Settings))
+    assert Settings.from_env(env) == Settings(prometheus_url=URL)
+
+
+def test_every_value_reaches_its_setting(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        """
+        prometheus: {url: "https://mimir:8443/prometheus", timeout: 11s, rateWindow: 2m, staleAfter: 1m30s}
+        mode: Enforce
+        tick: 5s
+        drainPause: 7s
+        statusRefresh: 1h
+        writesPerSecond: 50
+        log: {format: text, level: debug}
+        metrics: {port: 9090}
+        """
+    )
+    settings = Settings.from_env(env_of(render("--values", str(values))))
+    assert settings == Settings(
+        prometheus_url="https://mimir:8443/prometheus",
+        prometheus_timeout_s=11,
+        rate_window_s=120,
+        stale_after_s=90,
+        tick_s=5,
+        mode=Mode.ENFORCE,
+        drain_pause_s=7,
+        status_refresh_s=3600,
+        writes_per_s=50,
+        health_port=9090,
+        log_format=LogFormat.TEXT,
+        log_level=LogLevel.DEBUG,
+    )
+
+
+@pytest.mark.parametrize("writes_per_s", ["1", "1000"])
+def test_a_number_at_its_bound_is_still_written_as_the_operator_reads_it(writes_per_s: str) -> None:
+    """Helm writes larger numbers as 1e+06, which is no setting."""
+    env = env_of(render(*NEEDED, "--set", f"writesPerSecond={writes_per_s}"))
+    assert Settings.from_env(env).writes_per_s == float(writes_per_s)
+
+
+def test_the_pod_is_confined(rendered: list[dict[str, Any]]) -> None:
+    pod = one(rendered, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
+
+
+def test_no_foreign_variable_reaches_the_operator(rendered: list[dict[str, Any]]) -> None:
+    """Service links of a Service called lull would be LULL_ variables, which the operator refuses."""
+    assert one(rendered, "Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+def test_there_is_one_writer_at_a_time(rendered: list[dict[str, Any]]) -> None:
+    spec = one(rendered, "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+@pytest.mark.parametrize("port", [8080, 9090])
+def test_probes_service_and_scrape_meet_the_port(port: int) -> None:
+    objects = render(*NEEDED, "--set", f"metrics.port={port}")
+    template = one(objects, "Deployment")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert container["ports"] == [{"name": "health", "containerPort": port, "protocol": "TCP"}]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    service = one(objects, "Service")["spec"]
+    assert [(p["name"], p["port"], p["targetPort"]) for p in service["ports"]] == [("metrics", port, "health")]
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+
+
+def test_labels_and_annotations_of_the_pod_are_joined(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        """
+        podLabels: {team: serving, app.kubernetes.io/name: other}
+        podAnnotations: {prometheus.io/scrape: "false", note: kept}
+        """
+    )
+    spec = one(render(*NEEDED, "--values", str(values)), "Deployment")["spec"]
+    labels, annotations = (spec["template"]["metadata"][name] for name in ("labels", "annotations"))
+    assert labels["team"] == "serving"
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    assert (annotations["prometheus.io/scrape"], annotations["note"]) == ("false", "kept")
+
+
+def test_scrape_annotations_can_be_left_out() -> None:
+    template = one(render(*NEEDED, "--set", "metrics.scrapeAnnotations=false"), "Deployment")["spec"]["template"]
+    assert "annotations" not in template["metadata"]
+
+
+def test_the_rest_of_the_pod_can_be_set(tmp_path: Path) -> None:
+    asked = {
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "imagePullSecrets": [{"name": "pull"}],
+    }
+    image = {"repository": "registry.example:5000/lull", "tag": "1.2.3", "pullPolicy": "Always"}
+    limits: dict[str, Any] = {"limits": {"memory": "1Gi", "cpu": 2}}
+    values = tmp_path / "values.yaml"
+    values.write_text(json.dumps({**asked, "image": image, "resources": limits}))
+    pod = one(render(*NEEDED, "--values", str(values)), "Deployment")["spec"]["template"]["spec"]
+    assert {name: pod[name] for name in asked} == asked
+    (container,) = pod["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example:5000/lull:1.2.3", "Always")
+    assert container["resources"]["limits"] == limits["limits"]
+
+
+def roles(objects: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        o["metadata"]["name"].removeprefix(f"{RELEASE}-"): o["rules"] for o in objects if o["kind"] == "ClusterRole"
+    }
+
+
+def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_the_operator_may_do_this_and_nothing_else(rendered: list[dict[str, Any]]) -> None:
+    """Written out, so that nobody widens a right without saying so here."""
+    found = {purpose: rights(rules) for purpose, rules in roles(rendered).items()}
+    watched = [
+        ("lull.dev", "inferencedeployments"),
+        ("", "pods"),
+        ("", "services"),
+        ("apps", "deployments"),
+        ("apps", "statefulsets"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("keda.sh", "scaledobjects"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ]
+    assert found == {
+        "watch": {(group, resource, verb) for group, resource in watched for verb in ("list", "watch")},
+        "own": {
+            ("apps", "deployments", "create"),
+            ("apps", "deployments", "patch"),
+            ("", "services", "create"),
+            ("", "services", "patch"),
+            ("apps", "deployments/scale", "get"),
+            ("apps", "deployments/scale", "patch"),
+            ("lull.dev", "inferencedeployments/finalizers", "update"),
+        },
+        "scale": {
+            ("apps", "deployments/scale", "get"),
+            ("apps", "deployments/scale", "patch"),
+            ("apps", "statefulsets/scale", "get"),
+            ("apps", "statefulsets/scale", "patch"),
+        },
+        "report": {("lull.dev", "inferencedeployments/status", "patch"), ("", "events", "create")},
+    }
+
+
+def test_no_right_is_a_wildcard_or_deletes_or_reads_secrets(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    targets = [{"apiGroup": "argoproj.io", "resources": ["rollouts"]}, {"apiGroup": "", "resources": ["things"]}]
+    values.write_text(json.dumps({"rbac": {"scaleTargets": targets}}))
+    for rules in roles(render(*NEEDED, "--values", str(values))).values():
+        assert all(set(rule) == {"apiGroups", "resources", "verbs"} for rule in rules)
+        for group, resource, verb in rights(rules):
+            assert "*" not in group + resource + verb
+            assert verb not in {"delete", "deletecollection", "escalate", "bind", "impersonate"}
+            assert resource != "secrets"
+
+
+def test_adopted_kinds_follow_the_values(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    targets = [{"apiGroup": "argoproj.io", "resources": ["rollouts"]}]
+    values.write_text(json.dumps({"rbac": {"scaleTargets": targets}}))
+    found = roles(render(*NEEDED, "--values", str(values)))
+    assert rights(found["scale"]) == {("argoproj.io", "rollouts/scale", verb) for verb in ("get", "patch")}
+    assert ("apps", "deployments/scale", "patch") in rights(found["own"]), "owned Deployments are scaled all the same"
+
+
+def test_nothing_adopted_means_no_role_for_it() -> None:
+    assert set(roles(render(*NEEDED, "--set-json", "rbac.scaleTargets=[]"))) == {"watch", "own", "report"}
+
+
+def test_every_role_is_bound_to_the_operators_account(rendered: list[dict[str, Any]]) -> None:
+    account = one(rendered, "ServiceAccount")["metadata"]
+    bindings = [o for o in rendered if o["kind"] == "ClusterRoleBinding"]
+    assert {b["roleRef"]["name"] for b in bindings} == {f"{RELEASE}-{purpose}" for purpose in roles(rendered)}
+    for binding in bindings:
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+        ]
+    assert one(rendered, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+
+
+def test_rights_and_account_can_be_someone_elses() -> None:
+    objects = render(*NEEDED, "--set", "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs")
+    assert sorted(o["kind"] for o in objects) == ["CustomResourceDefinition", "Deployment", "Service"]
+    assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "theirs"
+
+
+def test_the_crds_are_in_the_release_unless_told_otherwise(rendered: list[dict[str, Any]]) -> None:
+    found = {o["metadata"]["name"]: o for o in rendered if o["kind"] == "CustomResourceDefinition"}
+    source = [yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml")]
+    assert found == {crd["metadata"]["name"]: crd for crd in source}
+    for crd in found.values():
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    without = render(*NEEDED, "--set", "crds.install=false")
+    assert {o["kind"] for o in rendered} - {o["kind"] for o in without} == {"CustomResourceDefinition"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("prometheus.url=", "prometheus.url is not set"),
+        ("prometheus.url=prometheus:9090", "/prometheus/url"),
+        ("prometheus.url=null", "prometheus': missing property 'url'"),
+        ("tick=0s", "/tick"),
+        ("tick=10", "/tick"),
+        ("prometheus.timeout=10d", "/prometheus/timeout"),
+        ("mode=Off", "one of 'Recommend', 'Enforce', 'Paused'"),
+        ("mode=null", "missing property 'mode'"),
+        ("writesPerSecond=0", "/writesPerSecond"),
+        ("log.level=trace", "/log/level"),
+        ("metrics.port=80", "/metrics/port"),
+        ("rbac.scaleTargets[0].apiGroup=apps", "/rbac/scaleTargets/0': missing property 'resources'"),
+        ("replicas=2", "additional properties 'replicas' not allowed"),
+        ("serviceAccount.create=false", "serviceAccount.name is empty"),
+    ],
+)
+def test_helm_refuses_a_bad_value_and_names_it(setting: str, told: str) -> None:
+    done = run("helm", "template", RELEASE, str(CHART), *NEEDED, "--set", setting)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("release", ["lull", "my.models", "a" * 53])
+def test_names_fit_whatever_the_release_is_called(release: str) -> None:
+    done = run("helm", "template", release, str(CHART), *NEEDED)
+    assert done.returncode == 0, done.stderr
+    names = [
+        o["metadata"]["name"] for o in yaml.safe_load_all(done.stdout) if o and o["kind"] in {"Service", "Deployment"}
+    ]
+    assert len(names) == 2
+    assert all(len(name) <= 63 and "." not in name for name in names), names
+
+
+def test_the_chart_can_be_another_ones_dependency(tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: platform, version: 1.0.0}")
+    (tmp_path / "values.yaml").write_text(json.dumps({"global": {"x": 1}, "lull": {"prometheus": {"url": URL}}}))
+    shutil.copytree(CHART, tmp_path / "charts" / "lull")
+    assert one(render(chart=tmp_path), "Deployment")["metadata"]["name"] == RELEASE
+
+
+@pytest.mark.parametrize("mode", ["Recommend", "Enforce", "Paused"])
+def test_the_notes_say_what_was_installed_and_what_comes_next(mode: str) -> None:
+    done = run("helm", "install", RELEASE, str(CHART), "--dry-run=client", "-n", "ns", *NEEDED, "--set", f"mode={mode}")
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:\n")[2]
+    assert f"Mode {mode}:" in notes
+    for part in (URL, "kubectl apply -f -", "kubectl get infd -A", f"kubectl -n ns logs deploy/{RELEASE}"):
+        assert part in notes
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[str]:
+    """One that warns of pods that the restricted security standard would refuse."""
+    name = f"lull-chart-test-{os.getpid()}"  # an earlier run's may still be on its way out
+    labels = {"pod-security.kubernetes.io/warn": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def kubectl(*args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    done = run("kubectl", "--context", CONTEXT, *args, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_api_server_takes_what_is_rendered(namespace: str) -> None:
+    """Nothing is kept: the API server goes all the way but the last step, with unknown fields refused."""
+    done = run("helm", "template", RELEASE, str(CHART), "--namespace", namespace, *NEEDED)
+    assert done.returncode == 0, done.stderr
+    taken = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=done.stdout)
+    lines = taken.stdout.splitlines()
+    assert len(lines) == sum(1 for document in yaml.safe_load_all(done.stdout) if document)
+    assert all(line.endswith("(server dry run)") for line in lines)
+    assert "PodSecurity" not in taken.stderr
+
+
+@pytest.mark.parametrize("source", ["README.md", "templates/NOTES.txt"])
+def test_the_api_server_takes_the_examples(source: str) -> None:
+    if run("kubectl", "--context", CONTEXT, "get", "crd", "inferencedeployments.lull.dev").returncode != 0:
+        pytest.skip("the CRD is not installed, and a dry run of it does not last until its first object")
+    example = re.search(
+        r"^apiVersion: lull\.dev.*?(?=^(?:EOF|```)$)", (CHART / source).read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert example
+    kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=example.group())
