@@ -49,8 +49,8 @@ soak: setup cluster ## run the long stories too
 bench: setup ## measure speed and memory; writes build/bench.json
 	$(VENV)/bin/python bench/run.py
 
-demo: setup cluster ## show the main job on a real cluster: two models, a day of traffic in four minutes
-	$(VENV)/bin/python -m demo
+demo: setup ## show the main job on a real cluster: two models, a day of traffic in four minutes
+	e2e/demo/run.sh
 
 clean: ## remove what was built here; caches outside the repository stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,7 +22,7 @@ TICK_S = 10.0
 START_S = 1_000_000.0
 
 
-def settings(**changes: Any) -> Settings:
+def some_settings(**changes: Any) -> Settings:
     """The operator's settings; Enforce, since most tests are about what happens."""
     return Settings(**{"prometheus_url": URL, "mode": Mode.ENFORCE} | changes)
 
@@ -189,7 +189,7 @@ class Story:
 
     model: InferenceDeployment = field(default_factory=a_model)
     replicas: int = 2
-    settings: Settings = field(default_factory=settings)
+    settings: Settings = field(default_factory=some_settings)
     history: History = field(default_factory=a_history)
     now_s: float = START_S
     plans: list[ModelPlan] = field(default_factory=list)
@@ -232,7 +232,7 @@ class Story:
 
 def plan_of(*views: ModelView, history: History | None = None, now_s: float = START_S, **changes: Any) -> Plan:
     """One plan for a fleet."""
-    return plan_cycle(Snapshot(tuple(views)), history or a_history(), settings(**changes), now_s)
+    return plan_cycle(Snapshot(tuple(views)), history or a_history(), some_settings(**changes), now_s)
 
 
 def decision_on(plan: Plan, name: str = "chat", namespace: str = "demo") -> Decision:

@@ -43,7 +43,7 @@ def _headline(summary: Mapping[str, Any]) -> Text:
     )
     if saved is not None:
         text.append(
-            f" {summary['replica_seconds']:,.0f} replica-seconds instead of the"
+            f" {summary['replica_seconds']:,.0f} pod-seconds instead of the"
             f" {summary['replica_seconds_fixed']:,.0f} of a fleet that holds its peak size all the time: "
         )
         text.append(f"{saved:.0%} saved." if saved >= 0 else f"{-saved:.0%} more.", style="bold")
@@ -53,8 +53,8 @@ def _headline(summary: Mapping[str, Any]) -> Text:
 def _models(summary: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")
-    for heading in ("requests", "lost", "p50", "p95", "objective", "p99", "peak replicas", "replica-seconds", "fixed"):
-        table.add_column(heading, justify="right")
+    for heading in ("requests", "lost", "p50", "p95", "goal", "p99", "peak", "pod-seconds", "if fixed"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, model in summary["models"].items():
         kept = model["p95_s"] is not None and model["p95_s"] <= model["slo_p95_s"]
         table.add_row(

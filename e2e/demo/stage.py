@@ -47,7 +47,7 @@ def _ground() -> tuple[Step, ...]:
             (*KUBECTL, "apply", "-f", str(e2e / "manifests/prometheus.yaml")),
             "kubectl get events -n monitoring tells why",
         ),
-        Step("Lull, from its chart", _helm(), "kubectl logs -n lull-system deploy/lull tells why"),
+        Step("Lull, from its chart", (str(e2e / "install.sh"),), "kubectl logs -n lull-system deploy/lull tells why"),
         Step(
             "Prometheus answers",
             (*KUBECTL, "rollout", "status", "-n", "monitoring", "deploy/prometheus", "--timeout=120s"),
@@ -77,24 +77,6 @@ def _models() -> tuple[Step, ...]:
 
 def _apply(example: str) -> tuple[str, ...]:
     return (*KUBECTL, "apply", "-f", str(REPOSITORY / "e2e/examples" / example))
-
-
-def _helm() -> tuple[str, ...]:
-    """A real fleet plans every ten seconds over rates of a minute; here a minute is six hours of the day."""
-    values = {
-        "image.tag": "dev",
-        "prometheus.url": "http://prometheus.monitoring:9090",
-        "prometheus.rateWindow": "10s",
-        "prometheus.staleAfter": "10s",
-        "tick": "2s",
-        "statusRefresh": "2s",
-    }
-    release = ("lull", str(REPOSITORY / "charts/lull"), "--namespace", "lull-system", "--create-namespace")
-    settings = [part for key, value in values.items() for part in ("--set-string", f"{key}={value}")]
-    return (
-        *("helm", "upgrade", "--install", *release, *settings),
-        *("--kube-context", CONTEXT, "--wait", "--timeout", "180s"),
-    )
 
 
 def set_stage(console: Console, log_folder: Path, plan: Sequence[Step]) -> None:

@@ -109,7 +109,7 @@ class Settings:
             faults.append(
                 "LULL_PROMETHEUS_URL: not set; write your Prometheus, such as http://prometheus.monitoring:9090"
             )
-            values["prometheus_url"] = ""
+        values.setdefault("prometheus_url", "")
         # What could not be read counts as its default here, so that one run tells all faults.
         faults += _clashes(cls(**values))
         if faults:

@@ -51,7 +51,7 @@ def read_pods() -> list[dict[str, Any]]:
 class Handler(BaseHTTPRequestHandler):
     """Answers every request with the targets of this moment; on failure Prometheus keeps those it has."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         try:
             body, code = json.dumps(list(targets(read_pods()))).encode(), 200
         except OSError as error:

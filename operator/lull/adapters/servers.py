@@ -59,14 +59,20 @@ SCRAPE_AGE: Final = "time() - max by (namespace, pod) (timestamp(up) * (up == 1)
 """Seconds since each pod's newest successful scrape, by Prometheus' own clock."""
 
 
+RECENT: Final = 0.5
+"""Share of the rate window that the recent rates cover: a burst shows there in half the time."""
+
+
 def queries_for(runtime: Runtime, window_s: float) -> dict[str, str]:
     """Queries of a runtime by signal name."""
     dialect = DIALECTS[runtime]
     named = {
-        "completions": dialect.completions,
-        "busy": dialect.busy,
-        "waiting": dialect.waiting,
-        "in_flight": dialect.in_flight,
-        "growth": dialect.growth,
+        "completions": (dialect.completions, window_s),
+        "recent_completions": (dialect.completions, RECENT * window_s),
+        "busy": (dialect.busy, window_s),
+        "waiting": (dialect.waiting, window_s),
+        "in_flight": (dialect.in_flight, window_s),
+        "growth": (dialect.growth, window_s),
+        "recent_growth": (dialect.growth, RECENT * window_s),
     }
-    return {name: query.replace("$w", f"{round(window_s * 1000)}ms") for name, query in named.items() if query}
+    return {name: query.replace("$w", f"{round(over_s * 1000)}ms") for name, (query, over_s) in named.items() if query}

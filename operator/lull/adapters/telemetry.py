@@ -133,11 +133,16 @@ def _sums(
         waiting=total("waiting", pods.live),
         in_flight=total("in_flight", pods.live),
         backlog_growth_rps=total("growth", pods.live),
+        recent_rps=_recent(total("recent_completions", everyone), total("recent_growth", pods.live)),
         # two rates, each extrapolated by itself, can differ by a hair below zero
         service_time_s=busy / completions if busy and busy > 0.0 and completions > 0.0 else None,
         age_s=age_s,
         fault=fault,
     )
+
+
+def _recent(completions_rps: float | None, growth_rps: float | None) -> float | None:
+    return None if completions_rps is None else max(0.0, completions_rps + (growth_rps or 0.0))
 
 
 def _generic(key: Key, answers: Mapping[Name, Answer | LullError]) -> Signals:

@@ -32,7 +32,8 @@ class Load:
     """Requests waiting, those being worked on not counted."""
     service_time_s: F64
     sizing_rps: F64
-    """Rate to size for: the upper bound of the arrivals plus the rate that drains the backlog."""
+    """Rate to size for: the upper bound of the arrivals, or what arrived most recently where that is more, plus the
+    rate that drains the backlog."""
     is_lower_bound: Bools
     """Pods are missing in the numbers: true demand may be higher, never lower."""
 
@@ -49,7 +50,9 @@ def estimate(models: Sequence[ModelView], *, window_s: float) -> Load:
     growth = _column([s.backlog_growth_rps for s in signals])
     arrivals = np.maximum(completions + np.nan_to_num(growth), 0.0)
     backlog = _column([_waiting(model) for model in models])
-    upper = arrivals + UPPER_Z * np.sqrt(arrivals / window_s)
+    # The mean over the window lags a burst by half of it; its newest part may only add.
+    upper = np.fmax(arrivals + UPPER_Z * np.sqrt(arrivals / window_s), _column([s.recent_rps for s in signals]))
+    upper = np.where(np.isnan(arrivals), np.nan, upper)
     return Load(
         arrivals_rps=arrivals,
         backlog=backlog,

@@ -30,6 +30,8 @@ class Signals:
     in_flight: float | None = None
     """Requests in queues or being worked on, for servers that tell only this sum."""
     backlog_growth_rps: float | None = None
+    recent_rps: float | None = None
+    """Completions plus growth of the backlog over the newest part of the window alone."""
     service_time_s: float | None = None
     """Mean seconds of work per request, waiting not counted where the server tells the two apart."""
     age_s: float | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from typing import Any
 
 import kopf
 from aiohttp import web
@@ -71,7 +72,10 @@ def _loop(settings: Settings, api: Api, mirror: Mirror, prometheus: Prometheus, 
 
 async def _watch(mirror: Mirror) -> None:
     # kopf takes the signals over once it runs, and returns when one came.
-    await kopf.operator(registry=registry_for(mirror), clusterwide=True, standalone=True)
+    # Its identity is for peering, which Lull does not use; without one it looks for the user's name, and a container
+    # has none.
+    identity: Any = "lull"
+    await kopf.operator(registry=registry_for(mirror), clusterwide=True, standalone=True, identity=identity)
     raise _Stopped
 
 

@@ -1,0 +1,60 @@
+"""The stage of the stories: a cluster that answers, Prometheus, Lull from its chart, and a namespace for each story."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventually import eventually
+from kube import ENV, KubectlError, apply, diagnostics, kubectl
+
+HERE = Path(__file__).parent
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> None:
+    try:
+        kubectl("get", "nodes")
+    except (KubectlError, FileNotFoundError) as error:
+        pytest.fail(f"no cluster answers ({error}); bring it up with: make cluster")
+
+
+@pytest.fixture(scope="session")
+def prometheus(cluster: None) -> None:
+    kubectl("apply", "-f", str(HERE / "manifests/prometheus.yaml"))
+    kubectl("-n", "monitoring", "rollout", "status", "deploy/prometheus", "--timeout=120s", timeout_s=130)
+
+
+@pytest.fixture(scope="session")
+def lull(prometheus: None) -> None:
+    """Lull as the stories need it: planning every two seconds."""
+    done = subprocess.run([str(HERE / "install.sh")], capture_output=True, text=True, env=ENV, timeout=400, check=False)
+    if done.returncode:
+        pytest.fail(f"the chart could not be installed: {done.stderr[-3000:]}\n{diagnostics('lull-system')}")
+
+
+@pytest.fixture
+def namespace(lull: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the story's own; what can be seen of it is told when the story fails."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+    kubectl("delete", "namespace", name, "--ignore-not-found", timeout_s=180)
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    # pods may start only once the namespace has its account
+    eventually(lambda: kubectl("-n", name, "get", "serviceaccount", "default", "-o", "name"), within_s=30)
+    yield name
+    if request.node.stash.get(FAILED, False):
+        print(diagnostics(name))
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report

@@ -1,0 +1,58 @@
+"""The main job: load rises and falls, replicas follow, nobody is lost."""
+
+from __future__ import annotations
+
+from eventually import eventually
+from kube import apply, events, kubectl, operator_logs, replicas, status
+from load import Target, finish, level, ramp, start
+from models import a_model
+
+SLO_S = 0.4
+
+
+def test_replicas_follow_the_load_and_no_request_is_lost(namespace: str) -> None:
+    """From 5 requests a second to 80 within half a minute and back: more replicas before the objective is missed for
+    long, fewer when the load is gone, every request answered on its one connection.
+    """
+    apply(a_model("embed", namespace, behavior={"scaleDown": {"stabilizationWindowSeconds": 20}}))
+    eventually(lambda: status("embed", namespace).get("replicas", {}).get("ready"), within_s=90)
+
+    start(namespace, Target("embed", "embed", [*level(5, 15), *ramp(5, 80, 30), *level(80, 45), *level(3, 60)]))
+    grown = eventually(lambda: replicas("embed", namespace), lambda n: n >= 3, within_s=90)
+    outcome = finish(namespace, within_s=240)
+
+    assert grown >= 3
+    assert outcome.requests > 3500
+    assert outcome.lost == 0, outcome.summary["total"]
+    # A minute and a half of load beyond one replica; the cold start of pods on two cores is most of what is late.
+    assert outcome.slow_s("embed", SLO_S) <= 30
+    eventually(lambda: replicas("embed", namespace), lambda n: n == 1, within_s=60)
+
+
+def test_status_events_metrics_and_logs_tell_the_same_story(namespace: str) -> None:
+    """The reason of a change is one word wherever it is told, and each change is told once."""
+    apply(a_model("embed", namespace, name="told", behavior={"scaleDown": {"stabilizationWindowSeconds": 120}}))
+    eventually(lambda: status("told", namespace).get("replicas", {}).get("ready"), within_s=90)
+    start(namespace, Target("embed", "told", level(60, 40)))
+    eventually(lambda: replicas("told", namespace), lambda n: n >= 2, within_s=60)
+    outcome = finish(namespace, within_s=120)
+
+    assert outcome.lost == 0
+    eventually(lambda: status("told", namespace)["decision"]["reason"], lambda word: word == "Stabilizing", within_s=30)
+    seen = status("told", namespace)
+    row = kubectl("-n", namespace, "get", "infd", "told", "--no-headers").split()
+    described = kubectl("-n", namespace, "describe", "infd", "told")
+    metrics = kubectl("get", "--raw", "/api/v1/namespaces/lull-system/services/lull-metrics:metrics/proxy/metrics")
+    changes = [event for event in events("told", namespace) if event["reason"] == "DemandRise"]
+    lines = [line for line in operator_logs(2000).splitlines() if '"lull.decision"' in line and '"told"' in line]
+
+    assert row[1:5] == ["True", "Enforce", str(seen["replicas"]["current"]), str(seen["replicas"]["desired"])]
+    assert row[6] == seen["decision"]["reason"]
+    assert seen["decision"]["message"] in described
+    assert f'lull_model_reason{{name="told",namespace="{namespace}",reason="Stabilizing"}} 1.0' in metrics
+    assert f'lull_model_replicas_desired{{name="told",namespace="{namespace}"}}' in metrics
+    assert changes, "a scale-out is told as an Event"
+    assert len(changes) == len(lines), "one log line and one Event for each change"
+    assert all(event["message"] in "\n".join(lines) for event in changes)
+    total = f'lull_decisions_total{{name="told",namespace="{namespace}",reason="DemandRise"}} {float(len(changes))}'
+    assert total in metrics

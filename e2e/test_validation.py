@@ -1,0 +1,135 @@
+"""What the API server refuses, Lull never sees: each refusal names the field and the mend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kube import KubectlError, apply, kubectl
+from models import a_model
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def setting(path: str, value: Any) -> Change:
+    """Sets a field, by its path under spec; None takes it away."""
+
+    def change(spec: dict[str, Any]) -> None:
+        *way, last = path.split(".")
+        for step in way:
+            spec = spec[int(step)] if isinstance(spec, list) else spec.setdefault(step, {})
+        if value is None:
+            spec.pop(last)
+        else:
+            spec[last] = value
+
+    return change
+
+
+BAD = {
+    "no server": (setting("server", None), ["spec.server", "Required"]),
+    "no objective": (setting("slo.objectives", []), ["spec.slo.objectives", "at least 1"]),
+    "no capacity": (setting("capacity", None), ["spec.capacity", "Required"]),
+    "empty capacity": (
+        setting("capacity", {}),
+        ["exactly one of spec.capacity.requestsPerSecond and spec.capacity.concurrency"],
+    ),
+    "both capacities": (setting("capacity.concurrency", 4), ["exactly one of spec.capacity.requestsPerSecond"]),
+    "capacity of zero": (setting("capacity.requestsPerSecond", "0"), ["greater than 0"]),
+    "capacity below zero": (setting("capacity.requestsPerSecond", -3), ["greater than 0"]),
+    "capacity in words": (setting("capacity.requestsPerSecond", "forty"), ["such as 40"]),
+    "concurrency of zero": (
+        setting("capacity", {"concurrency": 0}),
+        ["spec.capacity.concurrency", "greater than or equal to 1"],
+    ),
+    "no most": (setting("maxReplicas", None), ["spec.maxReplicas", "Required"]),
+    "fewest above most": (setting("minReplicas", 9), ["spec.minReplicas must not be greater than spec.maxReplicas"]),
+    "fewest of zero": (setting("minReplicas", 0), ["spec.minReplicas", "greater than or equal to 1"]),
+    "unknown mode": (setting("mode", "Auto"), ["spec.mode", "Recommend", "Enforce", "Paused"]),
+    "unknown runtime": (
+        setting("server.runtime", "tensorflow"),
+        ["spec.server.runtime", "triton", "mlserver", "generic"],
+    ),
+    "known runtime without a model": (setting("server.modelName", None), ["spec.server.modelName is required"]),
+    "queries of a known runtime": (
+        setting("server.queries", {"requestsPerSecond": "x"}),
+        ["spec.server.queries", "generic"],
+    ),
+    "generic without queries": (setting("server.runtime", "generic"), ["spec.server.queries is required"]),
+    "no port to serve": (
+        setting("server.ports", [{"name": "metrics", "port": 8002, "role": "Metrics"}]),
+        ["role HTTP or GRPC"],
+    ),
+    "port out of range": (setting("server.ports.0.port", 70000), ["spec.server.ports[0].port", "65535"]),
+    "two ports of a name": (
+        setting(
+            "server.ports", [{"name": "http", "port": 1, "role": "HTTP"}, {"name": "http", "port": 2, "role": "HTTP"}]
+        ),
+        ["spec.server.ports", "Duplicate"],
+    ),
+    "unknown role": (setting("server.ports.0.role", "REST"), ["spec.server.ports[0].role", "HTTP"]),
+    "threshold without a unit": (setting("slo.objectives.0.threshold", "800"), ["threshold"]),
+    "threshold of nothing": (setting("slo.objectives.0.threshold", "0ms"), ["between 1ms and 1h"]),
+    "threshold of a day": (setting("slo.objectives.0.threshold", "24h"), ["between 1ms and 1h"]),
+    "percentile of everything": (setting("slo.objectives.0.percentile", "100"), ["percentile"]),
+    "percentile as a number": (setting("slo.objectives.0.percentile", 95), ["percentile", "string"]),
+    "unknown objective": (setting("slo.objectives.0.metric", "Throughput"), ["metric", "Latency"]),
+    "negative window": (setting("behavior.scaleDown.stabilizationWindowSeconds", -1), ["stabilizationWindowSeconds"]),
+    "endless window": (setting("behavior.scaleDown.stabilizationWindowSeconds", 7200), ["3600"]),
+    "tolerance of all": (
+        setting("behavior.scaleDown.tolerance", "1.5"),
+        ["tolerance must be a number from 0 to below 1"],
+    ),
+    "policy of an unknown type": (
+        setting("behavior.scaleUp.policies", [{"type": "Nodes", "value": 1, "periodSeconds": 10}]),
+        ["policies[0].type", "Percent"],
+    ),
+    "policy without a period": (
+        setting("behavior.scaleUp.policies", [{"type": "Pods", "value": 1}]),
+        ["policies[0].periodSeconds", "Required"],
+    ),
+    "neither template nor target": (setting("template", None), ["exactly one of spec.template", "spec.scaleTargetRef"]),
+    "both template and target": (
+        setting("scaleTargetRef", {"kind": "Deployment", "name": "x"}),
+        ["exactly one of spec.template"],
+    ),
+    "target of no kind": (setting("scaleTargetRef", {"name": "x"}), ["spec.scaleTargetRef.kind", "Required"]),
+    "template without containers": (setting("template.spec.containers", []), ["containers", "at least 1"]),
+    "container without an image": (setting("template.spec.containers", [{"name": "x"}]), ["image", "Required"]),
+    "our selector label": (
+        setting("template.metadata.labels", {"lull.dev/model": "other"}),
+        ["must not set lull.dev/model"],
+    ),
+    "unknown field": (setting("scaleToZero", {"mode": "Enforce"}), ["unknown field", "spec.scaleToZero"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "-") for name in BAD])
+def test_a_bad_manifest_is_refused_with_the_field_and_the_mend(lull: None, case: str) -> None:
+    change, told = BAD[case]
+    manifest = a_model("embed", "default")
+    change(manifest["spec"])
+
+    with pytest.raises(KubectlError) as refusal:
+        kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
+
+    for part in told:
+        assert part in str(refusal.value)
+
+
+def test_template_and_target_cannot_replace_each_other(namespace: str) -> None:
+    """The Deployment made from the template would be left behind without an owner."""
+    apply(a_model("embed", namespace))
+    adopted = a_model("embed", namespace, template=None, scaleTargetRef={"kind": "Deployment", "name": "x"})
+    del adopted["spec"]["server"]["ports"]
+
+    with pytest.raises(KubectlError, match="cannot replace each other"):
+        kubectl("replace", "-f", "-", stdin=json.dumps(adopted))
+
+
+def test_a_name_that_no_service_could_have_is_refused(lull: None) -> None:
+    with pytest.raises(KubectlError, match=r"metadata\.name"):
+        kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(a_model("embed", "default", name="a" * 64)))

@@ -1,0 +1,186 @@
+"""The need, and the guards one by one; then what holds for every fleet whatever happens to it."""
+
+import numpy as np
+import pytest
+
+from builders import START_S, a_history, an_observation, some_facts
+from lull.decide.guards import (
+    GUARDS,
+    left_at_zero,
+    stabilized,
+    wanted,
+    within_bounds,
+    within_direction,
+    within_steps,
+    within_tolerance,
+)
+from lull.model.history import History
+from lull.model.reason import Reason
+from lull.model.spec import Behavior, Policy, Rules, SelectPolicy
+
+NAN = float("nan")
+
+
+def recorded(*rows: tuple[float, float, float], every_s: float = 10.0) -> History:
+    """A history of model m0, one (replicas, need, safe) per round; the last round was ``every_s`` before START_S."""
+    history = a_history()
+    for i, row in enumerate(rows):
+        history.record(an_observation({"m0": row}), START_S - every_s * (len(rows) - i))
+    return history
+
+
+@pytest.mark.parametrize(
+    ("current", "need", "safe", "partial", "unreachable", "after", "reason"),
+    [
+        pytest.param(4, NAN, NAN, False, False, 4, Reason.NO_DATA, id="unknown holds"),
+        pytest.param(4, NAN, NAN, True, False, 4, Reason.NO_DATA, id="unknown says why, even partial"),
+        pytest.param(4, 4.2, 5.0, False, False, 5, Reason.DEMAND_RISE, id="above rises to the need"),
+        pytest.param(4, 4.2, 9.0, False, False, 5, Reason.DEMAND_RISE, id="the margin buys nothing when rising"),
+        pytest.param(4, 2.1, 2.6, False, False, 3, Reason.DEMAND_FALL, id="below falls to the safe size"),
+        pytest.param(4, 2.1, 3.5, False, False, 4, Reason.STEADY, id="below, but safe is no less"),
+        pytest.param(4, 4.0, 5.0, False, False, 4, Reason.STEADY, id="fits exactly"),
+        pytest.param(4, 0.0, 0.0, False, False, 1, Reason.DEMAND_FALL, id="no load needs one replica"),
+        pytest.param(4, 2.0, 2.0, True, False, 4, Reason.PARTIAL_DATA, id="a lower bound takes nothing away"),
+        pytest.param(4, 6.0, 6.0, True, False, 6, Reason.DEMAND_RISE, id="a lower bound may add"),
+        pytest.param(4, 4.0, 4.0, False, True, 4, Reason.OBJECTIVE_UNREACHABLE, id="unreachable says so"),
+        pytest.param(4, 6.0, 6.0, False, True, 6, Reason.DEMAND_RISE, id="unreachable grows with the load"),
+        pytest.param(4, 2.0, 2.0, False, True, 2, Reason.DEMAND_FALL, id="unreachable shrinks with the load"),
+        pytest.param(0, 0.0, 0.0, False, False, 1, Reason.DEMAND_RISE, id="nothing there"),
+    ],
+)
+def test_wanted(
+    current: int, need: float, safe: float, partial: bool, unreachable: bool, after: int, reason: Reason
+) -> None:
+    facts = some_facts([current], [need], [safe], is_lower_bound=partial, is_unreachable=unreachable)
+    proposal = wanted(facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+@pytest.mark.parametrize(
+    ("current", "exact", "up", "down", "after"),
+    [
+        pytest.param(10, 10.4, 0.0, 0.1, 11, id="no tolerance for growth by default"),
+        pytest.param(10, 11.0, 0.1, 0.1, 10, id="growth of exactly the tolerance is within"),
+        pytest.param(10, 11.01, 0.1, 0.1, 12, id="growth beyond it"),
+        pytest.param(10, 9.0, 0.0, 0.1, 10, id="a fall of exactly the tolerance is within"),
+        pytest.param(10, 8.99, 0.0, 0.1, 9, id="a fall beyond it"),
+        pytest.param(2, 1.0, 0.0, 0.1, 1, id="small fleets may fall"),
+        pytest.param(10, 1.0, 0.0, 0.95, 10, id="a wide tolerance"),
+    ],
+)
+def test_tolerance_compares_the_exact_need_with_the_replicas(
+    current: int, exact: float, up: float, down: float, after: int
+) -> None:
+    facts = some_facts([current], [exact], up_tolerance=up, down_tolerance=down)
+    proposal = within_tolerance(wanted(facts), facts)
+    assert int(proposal.desired[0]) == after
+    assert (proposal.reason[0] is Reason.WITHIN_TOLERANCE) == (after == current)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "window_s", "after", "reason"),
+    [
+        pytest.param([9, 3, 3], 30.0, 4, Reason.STABILIZING, id="the peak lies within"),
+        pytest.param([9, 3, 3], 20.0, 3, Reason.DEMAND_FALL, id="the peak has left"),
+        pytest.param([2, 3, 2], 30.0, 3, Reason.DEMAND_FALL, id="falls to the greatest of the window"),
+        pytest.param([2, 2], 30.0, 4, Reason.STABILIZING, id="not filled with knowledge"),
+        pytest.param([9, 9], 0.0, 2, Reason.DEMAND_FALL, id="no window"),
+        pytest.param([NAN, 2, 2], 20.0, 2, Reason.DEMAND_FALL, id="unknown rounds before the window do not matter"),
+        pytest.param([NAN, 2, 2], 30.0, 4, Reason.STABILIZING, id="nor do they fill it"),
+    ],
+)
+def test_scale_in_takes_the_greatest_of_its_window(
+    rounds: list[float], window_s: float, after: int, reason: Reason
+) -> None:
+    facts = some_facts([4], [2.0], down_window_s=window_s, history=recorded(*((4, safe, safe) for safe in rounds)))
+    proposal = stabilized(wanted(facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "window_s", "after", "reason"),
+    [
+        pytest.param([2, 9], 20.0, 4, Reason.STABILIZING, id="a lower need lies within"),
+        pytest.param([2, 9], 10.0, 8, Reason.DEMAND_RISE, id="the lower need has left"),
+        pytest.param([6, 9], 20.0, 6, Reason.DEMAND_RISE, id="rises to the least of the window"),
+        pytest.param([], 20.0, 8, Reason.DEMAND_RISE, id="an empty window holds nothing back"),
+        pytest.param([NAN, NAN], 20.0, 8, Reason.DEMAND_RISE, id="nor does an unknown one"),
+        pytest.param([2, 2], 0.0, 8, Reason.DEMAND_RISE, id="no window"),
+    ],
+)
+def test_scale_out_takes_the_least_of_its_window(
+    rounds: list[float], window_s: float, after: int, reason: Reason
+) -> None:
+    facts = some_facts([4], [8.0], up_window_s=window_s, history=recorded(*((4, need, need) for need in rounds)))
+    proposal = stabilized(wanted(facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+def test_stabilisation_never_turns_a_direction_around() -> None:
+    """A window full of other fleets' sizes holds a change back at most to what is there."""
+    history = recorded(*((4, 1, 50) for _ in range(10)))
+    rising = some_facts([4], [8.0], up_window_s=60.0, history=history)
+    falling = some_facts([4], [2.0], down_window_s=60.0, history=history)
+    assert stabilized(wanted(rising), rising).desired[0] == 4
+    assert stabilized(wanted(falling), falling).desired[0] == 4
+
+
+@pytest.mark.parametrize("need", [2.0, 8.0])
+@pytest.mark.parametrize("up", list(SelectPolicy))
+@pytest.mark.parametrize("down", list(SelectPolicy))
+def test_a_disabled_direction_is_closed(need: float, up: SelectPolicy, down: SelectPolicy) -> None:
+    behavior = Behavior(scale_up=Rules(select_policy=up), scale_down=Rules(select_policy=down))
+    facts = some_facts([4], [need], behavior=behavior)
+    proposal = within_direction(wanted(facts), facts)
+    is_closed = (up if need > 4 else down) is SelectPolicy.DISABLED
+    assert int(proposal.desired[0]) == (4 if is_closed else need)
+    assert (proposal.reason[0] is Reason.DIRECTION_DISABLED) == is_closed
+
+
+def test_a_step_policy_bounds_both_directions() -> None:
+    one = (Policy(type="Pods", value=1, period_seconds=60),)
+    behavior = Behavior(scale_up=Rules(policies=one), scale_down=Rules(policies=one))
+    for need, after in ((8.0, 5), (2.0, 3), (4.0, 4)):
+        facts = some_facts([4], [need], behavior=behavior)
+        proposal = within_steps(wanted(facts), facts)
+        assert int(proposal.desired[0]) == after
+        assert (proposal.reason[0] is Reason.STEP_LIMITED) == (after != need)
+
+
+@pytest.mark.parametrize(
+    ("current", "need", "after", "reason"),
+    [
+        pytest.param(4, 1.0, 3, Reason.AT_MIN_REPLICAS, id="minimum"),
+        pytest.param(4, 9.0, 6, Reason.AT_MAX_REPLICAS, id="maximum"),
+        pytest.param(4, 5.0, 5, Reason.DEMAND_RISE, id="between"),
+        pytest.param(2, NAN, 3, Reason.AT_MIN_REPLICAS, id="below the minimum without data"),
+        pytest.param(9, NAN, 6, Reason.AT_MAX_REPLICAS, id="above the maximum without data"),
+        pytest.param(4, NAN, 4, Reason.NO_DATA, id="between without data"),
+    ],
+)
+def test_bounds(current: int, need: float, after: int, reason: Reason) -> None:
+    facts = some_facts([current], [need], minimum=3, maximum=6)
+    proposal = within_bounds(wanted(facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+@pytest.mark.parametrize("need", [NAN, 0.0, 9.0])
+def test_zero_is_left_at_zero(need: float) -> None:
+    facts = some_facts([0], [need])
+    proposal = left_at_zero(within_bounds(wanted(facts), facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (0, Reason.SCALED_TO_ZERO_BY_HAND)
+
+
+def test_orders_come_after_signals_and_zero_after_orders() -> None:
+    """Whichever guard changes a model last owns its reason, so the order is part of the meaning."""
+    assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, left_at_zero) == GUARDS
+
+
+def test_guards_leave_their_arguments_untouched() -> None:
+    facts = some_facts([4, 0, 9], [8.0, NAN, 2.0], maximum=5)
+    for guard in GUARDS:
+        proposal = wanted(facts)
+        before = (proposal.desired.copy(), proposal.reason.copy())
+        guard(proposal, facts)
+        assert np.array_equal(proposal.desired, before[0])
+        assert list(proposal.reason) == list(before[1])
