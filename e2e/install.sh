@@ -4,6 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PATH=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/bin:$PATH
+"$here/cluster/images.sh" operator
 # The hash of what the image is made of, so that a changed operator is rolled out and an unchanged one is not.
 tag=$("$here/cluster/images.sh" --tag operator)
 exec helm upgrade --install lull "$here/../charts/lull" --kube-context "kind-${CLUSTER:-lull}" \

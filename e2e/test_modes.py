@@ -18,11 +18,12 @@ def test_recommend_tells_what_it_would_do_and_paused_decides_nothing(namespace: 
 
     start(namespace, Target("embed", "advised", level(30, 40)), Target("embed", "paused", level(15, 40)))
     eventually(lambda: status("advised", namespace)["replicas"]["desired"], lambda n: n == 4, within_s=45)
-    advice = [event for event in events("advised", namespace) if event["reason"] == "DemandRise"]
+    advice = [event for event in events("advised", namespace) if "would scale" in event["message"]]
 
     assert replicas("advised", namespace) == 2
     assert advice, "a recommendation is told as an Event"
-    assert all("would scale from 2 to" in event["message"] for event in advice)
+    assert all(event["reason"] in ("DemandRise", "AtMaxReplicas") for event in advice)
+    assert "from 2 to 4" in advice[-1]["message"]
     assert condition("advised", namespace, "ScalingActive")["reason"] == "Recommending"
     assert status("paused", namespace)["decision"]["reason"] == "Paused"
     assert condition("paused", namespace, "ScalingActive")["reason"] == "Paused"

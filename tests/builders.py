@@ -98,7 +98,14 @@ def an_owned_model(name: str = "chat", namespace: str = "demo", **spec: Any) -> 
 def some_signals(rps: float = 0.0, **changes: Any) -> Signals:
     """Complete and fresh signals of a model that completes ``rps`` requests a second and has no queue."""
     return Signals(
-        **{"completions_rps": rps, "waiting": 0.0, "backlog_growth_rps": 0.0, "service_time_s": 0.1, "age_s": 3.0}
+        **{
+            "completions_rps": rps,
+            "recent_rps": rps,
+            "waiting": 0.0,
+            "backlog_growth_rps": 0.0,
+            "service_time_s": 0.1,
+            "age_s": 3.0,
+        }
         | changes
     )
 

@@ -27,7 +27,26 @@ config() {
   for ((i = 1; i < NODES; i++)); do echo "  - role: worker"; done
 }
 
-create() { config | kind create cluster --name "$CLUSTER" --image "$image" --config - --wait 0s; }
+network_is_ours() { [[ -n $(docker network ls -q --filter name='^kind$' --filter label=dev.lull.addresses=fixed) ]]; }
+
+# kind would take any free range; with a range of our choosing a node can be given back the address it had before a restart.
+# The range is the one that the engine itself finds free. A network that other clusters live on is left as it is.
+make_network() {
+  local range
+  ! network_is_ours || return 0
+  [[ -z $(docker ps -aq --filter network=kind) ]] || return 0
+  docker network rm kind || true
+  docker network create lull-range
+  range=$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' lull-range)
+  docker network rm lull-range
+  docker network create --driver bridge --opt com.docker.network.bridge.enable_ip_masquerade=true --subnet "$range" \
+    --label dev.lull.addresses=fixed kind
+}
+
+create() {
+  make_network
+  config | kind create cluster --name "$CLUSTER" --image "$image" --config - --wait 0s
+}
 
 step "cluster $CLUSTER created, $NODES node$( ((NODES == 1)) || echo s)" \
   "see what the node says: kind create cluster --retain with the same image ($image), then docker logs $CLUSTER-control-plane" create

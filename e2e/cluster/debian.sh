@@ -6,8 +6,15 @@
 # bookworm, because its systemd 252 is the last that takes cgroup v1 without being forced.
 SUITE=bookworm
 
+mirror_of() { awk -v label="$1" '$1 == label {print $2; exit}' <<<"$known"; }
+
+# shellcheck disable=SC2016  # apt's own variables
+# apt knows the label of a source only once its lists have been fetched.
+known_mirrors() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | grep '^Debian' | sort -u; }
+
 sources() {
-  local mirror security
+  local known mirror security
+  known=$(known_mirrors) || { as_root apt-get update >/dev/null 2>&1 && known=$(known_mirrors); } || known=
   mirror=${LULL_DEBIAN_MIRROR:-$(mirror_of Debian)}
   [[ -n $mirror ]] || die "no Debian mirror is known" "set LULL_DEBIAN_MIRROR to the address of one"
   echo "deb $mirror $SUITE main"
@@ -16,16 +23,30 @@ sources() {
   [[ -z $security ]] || echo "deb $security $SUITE-security main"
 }
 
-mirror_of() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | awk -v label="$1" '$1 == label {print $2; exit}'; }
-
 transport() { apt-config dump | grep -E '^Acquire::(http|https|Check)' || true; }
 
-# Nothing here survives a crash anyway, so dpkg need not wait for the disk; nobody reads manuals in a container.
+# Asking apt takes half a second, so its answer is kept as long as its configuration stays as it is.
+remember() {
+  local file
+  mkdir -p "$LULL_CACHE/apt"
+  file=$LULL_CACHE/apt/$1-$({ echo "$SUITE ${LULL_DEBIAN_MIRROR:-}"; find /etc/apt -type f -print0 | sort -z | xargs -0 cat; } | short_hash)
+  [[ -f $file ]] || { "$1" >"$file.part"; mv "$file.part" "$file"; }
+  cat "$file"
+}
+
+# Nothing here outlives a crash anyway, so dpkg need not wait for the disk; nobody reads manuals in a container.
 dpkg_settings() { printf '%s\n' force-unsafe-io 'path-exclude=/usr/share/doc/*' 'path-exclude=/usr/share/man/*' 'path-exclude=/usr/share/locale/*'; }
+
+apt_settings() {
+  echo 'APT::Install-Recommends "false"; Acquire::Languages "none";'
+  # A package that was unpacked is of no more use in an image.
+  echo 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true";};'
+  remember transport
+}
 
 bootstrap() {
   local root=$1 mirror
-  read -r _ mirror _ < <(sources)
+  read -r _ mirror _ < <(remember sources)
   command -v debootstrap || PATH=$PATH:/usr/sbin command -v debootstrap ||
     { as_root apt-get update; as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends debootstrap; }
   as_root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase "$SUITE" "$root" "$mirror"
@@ -34,8 +55,8 @@ bootstrap() {
 }
 
 configure() {
-  sources | as_root tee "$1/etc/apt/sources.list" >/dev/null
-  transport | as_root tee "$1/etc/apt/apt.conf.d/90transport" >/dev/null
+  remember sources | as_root tee "$1/etc/apt/sources.list" >/dev/null
+  apt_settings | as_root tee "$1/etc/apt/apt.conf.d/90container" >/dev/null
   dpkg_settings | as_root tee "$1/etc/dpkg/dpkg.cfg.d/90container" >/dev/null
   as_root rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/* "$1"/usr/share/{doc,man,locale}/* "$1/etc/machine-id"
 }
@@ -49,6 +70,9 @@ make_image() {
   bootstrap "$root"
 }
 
-tag=lull-debian:$({ sources; transport; dpkg_settings; cat "${BASH_SOURCE[0]}"; } | short_hash)
+tag=lull-debian:$({ remember sources; apt_settings; dpkg_settings; declare -f bootstrap configure; } | short_hash)
 [[ ${1:-} != --tag ]] || { echo "$tag"; exit; }
+# The node and the base of our images ask for it at the same time.
+exec 8>"$LULL_CACHE/debian.lock"
+flock 8
 has_image "$tag" || step "Debian root ($tag)" "make 'apt-get update' work, or set LULL_DEBIAN_MIRROR" make_image

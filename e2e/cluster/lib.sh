@@ -1,6 +1,7 @@
 # Sourced by every script here: where things are kept, and one line with its seconds for every step.
 # shellcheck shell=bash
 set -euo pipefail
+shopt -s inherit_errexit
 
 LULL_CACHE=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}
 CLUSTER=${CLUSTER:-lull}
@@ -58,17 +59,18 @@ pack() {
 
 kube() { kubectl --context "$CONTEXT" "$@"; }
 
+engine_answers() { timeout 20 docker info >/dev/null 2>&1; }
+
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # docker_build TAG [OPTION...]   The context comes as a tar stream on standard input.
 docker_build() {
-  local tag=$1 proxy options=()
+  local tag=$1 proxy build=(docker buildx build --load)
   shift
-  for proxy in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-    [[ -z ${!proxy:-} ]] || options+=(--build-arg "$proxy")
-  done
   # Debian's engine comes without buildx; its classic builder does all we need.
-  if docker buildx version >/dev/null 2>&1; then options+=(--load); docker() { command docker buildx "$@"; }
-  else export DOCKER_BUILDKIT=0; fi
-  docker build "${options[@]}" "$@" -t "$tag" -
+  docker buildx version >/dev/null 2>&1 || build=(env DOCKER_BUILDKIT=0 docker build)
+  for proxy in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    [[ -z ${!proxy:-} ]] || build+=(--build-arg "$proxy")
+  done
+  "${build[@]}" "$@" -t "$tag" -
 }

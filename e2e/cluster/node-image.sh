@@ -3,14 +3,14 @@
 #   node-image.sh            builds it if this one is not there yet
 #   node-image.sh --root     only Debian's part of it, which waits for no compiler
 #   node-image.sh --programs only what has to be compiled for it
-#   node-image.sh --tag      prints its name
+#   node-image.sh --tag      prints its name; --exists says by its exit status whether it is there
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # No registry's name: nothing is ever pulled under it.
 CONTROL_PLANE_REPOSITORY=localhost/k8s
 MEND="read the log; then run this again, what is done is kept"
 node=$CLUSTER_DIR/node
-program_targets=(kubectl kubernetes etcd coredns containerd pause)
+program_targets=(kubernetes etcd coredns containerd pause)
 
 root_tag() { echo "lull-node-root:$({ "$CLUSTER_DIR/debian.sh" --tag; pack "$node" root; } | short_hash)"; }
 
@@ -22,7 +22,7 @@ image_tag() {
     pack "$node" .
     # How it is put together counts as well; comments and the order of steps do not.
     echo "$CONTROL_PLANE_REPOSITORY"
-    declare -f build_base control_plane_images from_program build_control_plane preload
+    declare -f build_base control_plane_images from_programs build_control_plane preload
   } | short_hash)"
 }
 
@@ -34,37 +34,39 @@ find_programs() {
   for target in "${program_targets[@]}"; do dir[$target]=$("$CLUSTER_DIR/go-build.sh" --dir "$target"); done
 }
 
+kubernetes_version() { "${dir[kubernetes]}/kubeadm" version -o short; }
+
 # The base: everything but the control plane's images.
 build_base() {
-  tar -cf - -C "$node" Dockerfile overlay -C "${dir[kubernetes]}" kubeadm kubelet -C "${dir[kubectl]}" kubectl \
-    -C "${dir[containerd]}" containerd ctr containerd-shim-runc-v2 |
-    docker_build "$1" --build-arg "ROOT_IMAGE=$(root_tag)" --build-arg "KUBERNETES_VERSION=$("${dir[kubernetes]}/kubeadm" version -o short)"
+  tar -cf - -C "$node" Dockerfile overlay -C "${dir[kubernetes]}" kubernetes -C "${dir[containerd]}" containerd ctr containerd-shim-runc-v2 |
+    docker_build "$1" --build-arg "ROOT_IMAGE=$(root_tag)" --build-arg "KUBERNETES_VERSION=$(kubernetes_version)"
 }
 
 control_plane_images() {
-  "${dir[kubernetes]}/kubeadm" config images list --image-repository $CONTROL_PLANE_REPOSITORY \
-    --kubernetes-version "$("${dir[kubernetes]}/kubeadm" version -o short)"
+  "${dir[kubernetes]}/kubeadm" config images list --image-repository $CONTROL_PLANE_REPOSITORY --kubernetes-version "$(kubernetes_version)"
 }
 
-# from_program IMAGE FOLDER PROGRAM TARGET-FOLDER [ENTRYPOINT]   One static program is the whole image.
-from_program() {
-  local image=$1 folder=$2 program=$3 to=$4 changes=(--change "ENV PATH=/usr/local/bin:/usr/bin:/bin")
-  [[ -z ${5:-} ]] || changes+=(--change "ENTRYPOINT [\"$5\"]")
-  tar -C "$folder" --owner=0 --group=0 --numeric-owner --transform "s,^,$to/," -cf - "$program" | docker import "${changes[@]}" - "$image"
+# from_programs IMAGE FOLDER PROGRAM...   The entrypoint is the first program; what follows are links to it.
+from_programs() {
+  local image=$1 folder=$2
+  shift 2
+  tar -C "$folder" --owner=0 --group=0 --numeric-owner --transform 's,^,usr/local/bin/,S' -cf - "$@" |
+    docker import --change "ENV PATH=/usr/local/bin:/usr/bin:/bin" --change "ENTRYPOINT [\"/usr/local/bin/$1\"]" - "$image"
 }
 
+# The parts of Kubernetes share one program, so their images share one layer.
 build_control_plane() {
-  local image name
+  local image name kubernetes=lull-kubernetes:build
+  from_programs $kubernetes "${dir[kubernetes]}" kubernetes kube-apiserver kube-controller-manager kube-scheduler kube-proxy
   for image in $(control_plane_images); do
     name=${image##*/} name=${name%%:*}
     case $name in
-      kube-proxy) tar -cf - -C "$node/kube-proxy" Dockerfile collect-tools -C "${dir[kubernetes]}" kube-proxy |
-        docker_build "$image" --build-arg "ROOT_IMAGE=$(root_tag)" ;;
-      pause | coredns) from_program "$image" "${dir[$name]}" "$name" . "/$name" ;;
-      etcd) from_program "$image" "${dir[etcd]}" etcd usr/local/bin ;;
-      *) from_program "$image" "${dir[kubernetes]}" "$name" usr/local/bin ;;
+      kube-proxy) pack "$node/kube-proxy" . | docker_build "$image" --build-arg "ROOT_IMAGE=$(root_tag)" --build-arg KUBERNETES_IMAGE=$kubernetes ;;
+      pause | coredns | etcd) from_programs "$image" "${dir[$name]}" "$name" ;;
+      *) docker tag $kubernetes "$image" ;;
     esac
   done
+  docker rmi $kubernetes
 }
 
 # kind starts nodes without a registry in reach, so the control plane's images must lie in the node's own containerd.
@@ -102,6 +104,7 @@ make_programs() { "$CLUSTER_DIR/go-build.sh" "${program_targets[@]}"; }
 tag=$(image_tag)
 [[ ${1:-} != --tag ]] || { echo "$tag"; exit; }
 ! has_image "$tag" || exit 0
+[[ ${1:-} != --exists ]] || exit 1
 case ${1:-} in
   --root) make_root ;;
   --programs) make_programs ;;

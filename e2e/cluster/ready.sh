@@ -25,10 +25,19 @@ heartbeat() {
   return 1
 }
 
-# Through the Service to the pod, so pod network and kube-dns' endpoints are proven on the way.
+# Ready pods of CoreDNS, without those about to go.
+dns_pods() {
+  kube -n kube-system get pods -l k8s-app=kube-dns \
+    -o jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.metadata.deletionTimestamp}{"\n"}{end}' |
+    awk 'NF == 2 && $2 == "True" {print $1}'
+}
+
+# Asked of the pod itself as well: what the API server says of it may be older than the last restart.
 dns_answers() {
-  for _ in $(seq 120); do
-    ! kube get --raw /api/v1/namespaces/kube-system/services/kube-dns:metrics/proxy/metrics --request-timeout=5s >/dev/null 2>&1 || return 0
+  local pod
+  for _ in $(seq 240); do
+    pod=$(dns_pods 2>/dev/null | head -1) || pod=
+    if [[ -n $pod ]] && kube get --raw "/api/v1/namespaces/kube-system/pods/$pod:8181/proxy/ready" --request-timeout=5s >/dev/null 2>&1; then return 0; fi
     sleep 0.5
   done
   echo "cluster DNS does not answer"
@@ -42,5 +51,4 @@ for node in $(kind get nodes --name "$CLUSTER"); do heartbeat "$node"; done
 kube wait --for=condition=Ready nodes --all --timeout=90s
 # Two replicas would only take memory here.
 kube -n kube-system scale deployment coredns --replicas=1
-kube -n kube-system rollout status deployment/coredns --timeout=120s
 dns_answers

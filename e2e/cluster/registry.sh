@@ -17,10 +17,10 @@ pull() {
   pid=$!
   for ((i = 0; i < WAIT_FOR_ANSWER_S * 5; i++)); do
     sleep 0.2
-    kill -0 $pid 2>/dev/null && ! grep -q 'Pulling from' "$log" || { wait $pid; return; }
+    if [[ ! -d /proc/$pid ]] || grep -q 'Pulling from' "$log"; then break; fi
   done
-  kill $pid
-  wait $pid || return 1
+  ((i < WAIT_FOR_ANSWER_S * 5)) || kill $pid
+  wait $pid
 }
 
 ! has_image "$image" || exit 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A kind cluster from nothing, or the one that is there, made good: up.sh [IMAGE-NAME...]
-# The names are images of ours (see images.sh) to build beside the rest and to load at the end.
+# A kind cluster from nothing, or the one that is there, made good: up.sh [IMAGE...]
+# The names are images of ours (see images.sh; 'all' for all), built while the rest compiles and loaded at the end.
 #   NODES=2      one control plane and one worker
 #   CLUSTER=x    another cluster beside the first
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -31,26 +31,34 @@ join() {
   background=()
 }
 
-# Compiling takes both cores for minutes. All that mostly waits for the network or the disk runs beside it.
+build_images() { ((${#images[@]} == 0)) || "$CLUSTER_DIR/images.sh" --build "${images[@]}"; }
+
+# Compiling takes all cores for minutes: what mostly waits for the network or the disk runs beside it.
 make_node_image() {
-  beside "$CLUSTER_DIR/node-image.sh" --root
-  ((${#images[@]} == 0)) || beside "$CLUSTER_DIR/images.sh" --build "${images[@]}"
+  "$CLUSTER_DIR/node-image.sh" --exists || {
+    say "no node image can be pulled: Kubernetes is compiled from Go modules, once, about five minutes on two cores"
+    beside "$CLUSTER_DIR/go-build.sh" --download
+    beside "$CLUSTER_DIR/node-image.sh" --root
+  }
   "$CLUSTER_DIR/node-image.sh" --programs
+  "$CLUSTER_DIR/tools.sh" kubectl
   join
   "$CLUSTER_DIR/node-image.sh"
 }
 
 images=("$@")
-beside "$CLUSTER_DIR/tools.sh"
+[[ ${1:-} != all ]] || mapfile -t images < <("$CLUSTER_DIR/images.sh" --names)
+# Needed in any case, so this need not wait to hear whether a node image can be pulled.
+beside "$CLUSTER_DIR/tools.sh" kind helm
 "$CLUSTER_DIR/engine.sh"
+beside build_images
 if "$CLUSTER_DIR/registry.sh" $KINDEST_IMAGE; then
-  join
   image=$KINDEST_IMAGE
-else
+  "$CLUSTER_DIR/tools.sh" kubectl
   join
+else
   make_node_image
   image=$("$CLUSTER_DIR/node-image.sh" --tag)
 fi
-"$CLUSTER_DIR/cluster.sh" "$image"
-((${#images[@]} == 0)) || "$CLUSTER_DIR/images.sh" "${images[@]}"
+"$CLUSTER_DIR/cluster.sh" "$image" "${images[@]}"
 say "context $CONTEXT; kubectl, kind and helm are in $LULL_CACHE/bin" $SECONDS

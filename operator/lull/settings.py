@@ -14,6 +14,7 @@ from lull.errors import SettingsError
 PREFIX: Final = "LULL_"
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _TICKS_TO_WAIT: Final = 6.0
+_SHORTEST_WINDOW_S: Final = 4.0
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -191,6 +192,9 @@ def _clashes(settings: Settings) -> list[str]:
     faults = []
     if settings.tick_s < 1.0:
         faults.append(f"LULL_TICK={settings.tick_s:g}s: must be at least 1s")
+    for name, value_s in (("RATE_WINDOW", settings.rate_window_s), ("STALE_AFTER", settings.stale_after_s)):
+        if value_s < _SHORTEST_WINDOW_S:
+            faults.append(f"LULL_{name}={value_s:g}s: must be at least {_SHORTEST_WINDOW_S:g}s, some scrapes long")
     if settings.prometheus_timeout_s > _TICKS_TO_WAIT * settings.tick_s:
         faults.append(
             f"LULL_PROMETHEUS_TIMEOUT={settings.prometheus_timeout_s:g}s: longer than {_TICKS_TO_WAIT:g} ticks of "

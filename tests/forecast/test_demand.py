@@ -72,6 +72,24 @@ def test_the_rate_to_size_for_drains_the_backlog() -> None:
     assert queued - calm == pytest.approx(50.0 / DRAIN_S)
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "recent", "sized"),
+    [
+        pytest.param(15.0, 40.0, 40.0, id="a burst is sized for before the mean has it"),
+        pytest.param(15.0, 2.0, None, id="a lull is not"),
+        pytest.param(15.0, None, None, id="unknown"),
+        pytest.param(None, 40.0, math.nan, id="alone it is no knowledge"),
+    ],
+)
+def test_the_newest_part_of_the_window_may_only_add(
+    arrivals: float | None, recent: float | None, sized: float | None
+) -> None:
+    plain, with_recent = load_of(
+        a_view(signals=some_signals(15.0)), a_view(signals=some_signals(completions_rps=arrivals, recent_rps=recent))
+    ).sizing_rps
+    np.testing.assert_equal(with_recent, plain if sized is None else sized)
+
+
 def test_nothing_arriving_and_nothing_waiting_sizes_for_nothing() -> None:
     assert load_of(a_view(signals=some_signals(0.0))).sizing_rps[0] == 0.0
 
@@ -80,9 +98,7 @@ def test_nothing_arriving_and_nothing_waiting_sizes_for_nothing() -> None:
     ("model", "signals", "ready", "waiting"),
     [
         pytest.param({}, some_signals(20.0, waiting=7.0), 2, 7.0, id="Triton tells what waits"),
-        pytest.param(
-            {}, some_signals(20.0, waiting=7.0, in_flight=9.0), 2, 7.0, id="what waits goes before what is in flight"
-        ),
+        pytest.param({}, some_signals(20.0, waiting=7.0, in_flight=9.0), 2, 7.0, id="waiting goes before in flight"),
         pytest.param(
             {"server": MLSERVER, "capacity": {"concurrency": 4}},
             some_signals(20.0, waiting=None, in_flight=11.0),
@@ -109,7 +125,7 @@ def test_nothing_arriving_and_nothing_waiting_sizes_for_nothing() -> None:
             some_signals(15.0, waiting=None, in_flight=1.0),
             4,
             0.0,
-            id="idle replicas are no negative queue",
+            id="no negative queue",
         ),
         pytest.param({"server": GENERIC}, some_signals(15.0, waiting=None, in_flight=5.0), 1, 3.5, id="generic"),
         pytest.param({"server": GENERIC}, some_signals(15.0, waiting=None), 1, None, id="generic without a backlog"),
@@ -132,6 +148,7 @@ def test_an_unknown_backlog_sizes_for_the_arrivals_alone() -> None:
         waiting=maybe,
         in_flight=maybe,
         backlog_growth_rps=st.one_of(st.none(), st.floats(-1000.0, 1000.0)),
+        recent_rps=maybe,
         service_time_s=maybe,
     ),
     st.integers(0, 9),

@@ -113,7 +113,7 @@ class Api:
             raise Refused(status, _message(data))
         try:
             decoded = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadAnswer(f"the API server's answer to {verb} {path} is no JSON: {error}") from error
         if not isinstance(decoded, dict):
             raise BadAnswer(f"the API server's answer to {verb} {path} is no object")
@@ -149,7 +149,9 @@ async def connected(writes_per_s: float) -> AsyncIterator[Api]:
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)
-    settings.retries = False  # a write is tried again by the next round, from what is true then
+    # A write is tried again by the next round, from what is true then. (False would be taken for zero attempts, and
+    # those for endless ones.)
+    settings.retries = None
     async with client.ApiClient(configuration=settings) as connection:
         yield Api(connection, writes_per_s)
 
@@ -179,6 +181,6 @@ def _resource(path: str) -> str:
 def _message(data: bytes) -> str:
     try:
         status = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return data[:200].decode(errors="replace")
     return str(status.get("message", status)) if isinstance(status, dict) else str(status)

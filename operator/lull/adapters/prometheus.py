@@ -82,7 +82,7 @@ class _Connection(PrometheusConnect):  # type: ignore[misc]  # the library is un
         )
         try:
             return msgspec.json.decode(answer.content, type=_Reply)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             start = answer.content[:80].decode(errors="replace")
             raise BadAnswer(f"HTTP {answer.status_code} and no Prometheus answer ({start!r})") from error
 

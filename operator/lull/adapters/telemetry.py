@@ -108,8 +108,10 @@ def _served(
     if failed is not None:
         return Signals(fault=failed)
     stale, age_s = _coverage(pods.ready, tables[None, "scrape_age"], settings.stale_after_s, now_s)
-    if len(stale) == len(pods.ready):
-        return Signals(fault=Fault(Reason.NO_DATA, _no_scrape(stale, settings.stale_after_s)))
+    if age_s is None:
+        if stale:
+            return Signals(fault=Fault(Reason.NO_DATA, _no_scrape(stale, settings.stale_after_s)))
+        return Signals(fault=Fault(Reason.AWAITING_FIRST_SCRAPE, "the Ready pods await their first scrape"))
     unknown = _unknown_model(deployment, pods, tables[runtime, "completions"])
     if unknown is not None:
         return Signals(age_s=age_s, fault=unknown)
@@ -175,16 +177,16 @@ def _failure(answers: Iterable[Answer | LullError]) -> Fault | None:
 
 
 def _coverage(ready: Sequence[Pod], ages: _Table, stale_after_s: float, now_s: float) -> tuple[list[Pod], float | None]:
-    """Ready pods without a fresh scrape, and the age of the oldest of the fresh ones."""
+    """Ready pods that should have a fresh scrape and have none, and the age of the oldest of the fresh ones."""
     stale, oldest = [], None
     for pod in ready:
         age_s = ages.by_pod.get(pod.key, {}).get("")
         if age_s is not None and age_s <= stale_after_s:
             oldest = max(oldest or 0.0, age_s)
         elif now_s - (pod.ready_since_s or now_s) > stale_after_s:
-            # A pod Ready only a moment ago had no time to be scraped, and the others tell the demand.
+            # A pod Ready only a moment ago had no time to be scraped.
             stale.append(pod)
-    return (list(ready), None) if oldest is None else (stale, oldest)
+    return stale, oldest
 
 
 def _unknown_model(deployment: InferenceDeployment, pods: Pods, completions: _Table) -> Fault | None:

@@ -103,7 +103,8 @@ def _metrics_available(model: ModelView, known_s_ago: float | None) -> Condition
             "every Ready pod has a fresh scrape",
         )
     age = "never known yet" if known_s_ago is None else f"last known {_age(known_s_ago)} ago"
-    status = ConditionStatus.UNKNOWN if fault.reason is Reason.NO_READY_PODS else ConditionStatus.FALSE
+    is_early = fault.reason in (Reason.NO_READY_PODS, Reason.AWAITING_FIRST_SCRAPE)
+    status = ConditionStatus.UNKNOWN if is_early else ConditionStatus.FALSE
     return Condition(ConditionType.METRICS_AVAILABLE, status, fault.reason, f"{fault.message}; demand {age}")
 
 

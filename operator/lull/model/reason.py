@@ -45,6 +45,8 @@ class Reason(StrEnum):
     """Prometheus has no fresh scrape of any pod of the model."""
     NO_READY_PODS = "NoReadyPods"
     """No pod is Ready, so nothing can be measured."""
+    AWAITING_FIRST_SCRAPE = "AwaitingFirstScrape"
+    """The Ready pods became so only a moment ago, and none has been scraped yet."""
     SERVICE_TIME_UNKNOWN = "ServiceTimeUnknown"
     """The capacity is a concurrency and no request was timed yet."""
 

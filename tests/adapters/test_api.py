@@ -1,0 +1,256 @@
+"""The API server over a real socket: what is sent, and how its refusals are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+from kubernetes.aio import client
+
+import virtual_time
+from loopback import Peer, Reply, Request, as_json, serve
+from lull.adapters.api import Api, Pace, path_of
+from lull.errors import BadAnswer, Refused, Unreachable
+
+T = TypeVar("T")
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/demo/deployments"
+CHAT = f"{DEPLOYMENTS}/chat"
+
+
+def talk(url: str, act: Callable[[Api], Awaitable[T]]) -> tuple[T, Api]:
+    """Does one thing with the API server at ``url``."""
+
+    async def main() -> tuple[T, Api]:
+        settings = client.Configuration(host=url)
+        settings.retries = False
+        async with client.ApiClient(configuration=settings) as connection:
+            api = Api(connection, writes_per_s=1000.0)
+            return await act(api), api
+
+    return asyncio.run(main())
+
+
+def ask(reply: Reply | Callable[[Request], Reply], act: Callable[[Api], Awaitable[T]]) -> tuple[T, Api, Peer]:
+    with serve(reply if callable(reply) else lambda _: reply) as peer:
+        return (*talk(peer.url, act), peer)
+
+
+async def everything(api: Api, path: str) -> list[dict[str, Any]]:
+    return [item async for item in api.list(path)]
+
+
+def test_one_object_is_read() -> None:
+    found, _, peer = ask(as_json({"kind": "Deployment"}), lambda api: api.get(CHAT))
+    assert found == {"kind": "Deployment"}
+    (request,) = peer.requests
+    assert (request.verb, request.path, request.query) == ("GET", CHAT, {})
+    assert request.headers["Accept"] == "application/json"
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_an_apply_carries_its_type_its_manager_and_its_force(force: bool) -> None:
+    manifest = {"kind": "Deployment", "spec": {"paused": False}}
+    _, _, peer = ask(as_json({}), lambda api: api.apply(CHAT, manifest, force=force))
+    (request,) = peer.requests
+    assert (request.verb, request.path) == ("PATCH", CHAT)
+    assert request.query == {"fieldManager": "lull", "force": str(force).lower()}
+    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert json.loads(request.body) == manifest
+
+
+def test_a_merge_patch_says_that_it_is_one() -> None:
+    change = {"spec": {"replicas": 3}}
+    _, _, peer = ask(as_json({}), lambda api: api.merge(f"{CHAT}/scale", change))
+    (request,) = peer.requests
+    assert (request.verb, request.query) == ("PATCH", {"fieldManager": "lull"})
+    assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert json.loads(request.body) == change
+
+
+def test_a_creation_posts_json() -> None:
+    _, _, peer = ask(as_json({}, 201), lambda api: api.create("/api/v1/namespaces/demo/events", {"kind": "Event"}))
+    (request,) = peer.requests
+    assert (request.verb, request.headers["Content-Type"]) == ("POST", "application/json")
+    assert json.loads(request.body) == {"kind": "Event"}
+
+
+def test_a_collection_is_read_page_by_page() -> None:
+    pages = {
+        None: {"items": [{"n": 1}, {"n": 2}], "metadata": {"continue": "a+b/c="}},
+        "a+b/c=": {"items": [], "metadata": {"continue": "d"}},
+        "d": {"items": [{"n": 3}], "metadata": {}},
+    }
+    found, _, peer = ask(
+        lambda request: as_json(pages[request.query.get("continue")]), lambda api: everything(api, "/api/v1/pods")
+    )
+    assert [item["n"] for item in found] == [1, 2, 3]
+    assert {request.query["limit"] for request in peer.requests} == {"500"}
+
+
+def test_an_empty_collection_is_empty() -> None:
+    assert ask(as_json({"items": None, "metadata": {}}), lambda api: everything(api, "/api/v1/pods"))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        pytest.param(
+            as_json({"kind": "Status", "message": 'deployments "chat" not found'}, 404), "not found", id="404"
+        ),
+        pytest.param(as_json({"message": "object has been modified"}, 409), "has been modified", id="409"),
+        pytest.param(as_json({"message": "etcd is slow"}, 500), "etcd is slow", id="500"),
+        pytest.param(Reply(b"<html>502 Bad Gateway", 502, "text/html"), "502 Bad Gateway", id="a proxy's page"),
+        pytest.param(Reply(b"", 401), "", id="without a word"),
+        pytest.param(Reply(b"\xff\xfe", 400), "", id="no text"),
+        pytest.param(Reply(b'{"message": "\xff"}', 400), "", id="no UTF-8"),
+    ],
+)
+def test_a_refusal_carries_its_status_and_its_words(reply: Reply, says: str) -> None:
+    with pytest.raises(Refused) as refused:
+        ask(reply, lambda api: api.get(CHAT))
+    assert refused.value.status == reply.status
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"half {", b"[]", b'"text"', b'{"a": "\xff"}'])
+def test_an_answer_that_is_no_object_cannot_be_used(body: bytes) -> None:
+    with pytest.raises(BadAnswer, match=f"GET {CHAT}"):
+        ask(Reply(body), lambda api: api.get(CHAT))
+
+
+def test_a_refused_connection_is_unreachable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=f"GET {CHAT}"):
+            talk(url, lambda api: api.get(CHAT))
+
+
+def test_a_connection_that_breaks_is_unreachable() -> None:
+    with pytest.raises(Unreachable):
+        ask(Reply(b'{"kind"', length=4000), lambda api: api.get(CHAT))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_nothing_is_sent_twice(status: int) -> None:
+    """The next round tries again, from what is true then."""
+    with serve(lambda _: as_json({"message": "busy"}, status)) as peer:
+        with pytest.raises(Refused):
+            talk(peer.url, lambda api: api.merge(CHAT, {}))
+        assert len(peer.requests) == 1
+
+
+def test_requests_are_counted_without_names() -> None:
+    async def some(api: Api) -> None:
+        await api.get(CHAT)
+        await api.get(f"{DEPLOYMENTS}/rank")
+        await api.merge(f"{CHAT}/scale", {})
+        with pytest.raises(Refused):
+            await api.create("/api/v1/namespaces/demo/events", {})
+
+    def answer(request: Request) -> Reply:
+        return as_json({}, 403) if request.path.endswith("events") else as_json({})
+
+    _, api, _ = ask(answer, some)
+    assert api.requests == {
+        ("GET", "deployments", "200"): 2,
+        ("PATCH", "deployments/scale", "200"): 1,
+        ("POST", "events", "403"): 1,
+    }
+
+
+def test_a_request_without_an_answer_is_counted_too() -> None:
+    async def tried(api: Api) -> None:
+        with pytest.raises(Unreachable):
+            await api.get(CHAT)
+
+    _, api, _ = ask(Reply(b"{", length=4000), tried)
+    assert api.requests == {("GET", "deployments", "none"): 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [
+        ("/api/v1/pods", "pods"),
+        ("/api/v1/namespaces/demo/pods", "pods"),
+        ("/api/v1/namespaces/demo/pods/chat-0", "pods"),
+        ("/apis/apps/v1/deployments", "deployments"),
+        (f"{CHAT}/scale", "deployments/scale"),
+        ("/apis/lull.dev/v1alpha1/namespaces/demo/inferencedeployments/chat/status", "inferencedeployments/status"),
+        ("/api/v1/namespaces", "namespaces"),
+        ("/api/v1/namespaces/demo", "namespaces"),
+    ],
+)
+def test_the_resource_of_a_path_has_no_names_in_it(path: str, resource: str) -> None:
+    _, api, _ = ask(as_json({}), lambda api: api.get(path))
+    assert list(api.requests) == [("GET", resource, "200")]
+
+
+@pytest.mark.parametrize(
+    ("parts", "path"),
+    [
+        (("v1", "pods"), "/api/v1/pods"),
+        (("v1", "events", "demo"), "/api/v1/namespaces/demo/events"),
+        (("apps/v1", "deployments"), "/apis/apps/v1/deployments"),
+        (("apps/v1", "deployments", "demo", "chat"), CHAT),
+        (("apps/v1", "deployments", "demo", "chat", "scale"), f"{CHAT}/scale"),
+        (("apps/v1", "deployments", "a/b", "../x y"), "/apis/apps/v1/namespaces/a%2Fb/deployments/..%2Fx%20y"),
+    ],
+)
+def test_paths(parts: tuple[str, ...], path: str) -> None:
+    assert path_of(*parts) == path
+
+
+# The pace of writes, on a clock that takes no time.
+
+
+async def turns(pace: Pace, count: int) -> list[float]:
+    """When each of several callers, all asking at once, has its turn: seconds from now."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    async def one() -> float:
+        await pace.turn()
+        return loop.time() - began_s
+
+    return list(await asyncio.gather(*(one() for _ in range(count))))
+
+
+def test_a_burst_of_two_seconds_goes_through_at_once_and_the_rest_at_the_pace() -> None:
+    found = virtual_time.run(turns(Pace(10.0), 50))
+    assert found[:20] == pytest.approx([0.0] * 20, abs=1e-6)
+    assert found[20:] == pytest.approx([0.1 * n for n in range(1, 31)])
+
+
+def test_turns_are_in_the_order_of_asking() -> None:
+    """Growth is asked for first, so it is written first."""
+    found = virtual_time.run(turns(Pace(10.0), 50))
+    assert found == sorted(found)
+
+
+def test_after_a_rest_there_is_a_burst_again_and_no_larger_one() -> None:
+    async def twice() -> list[float]:
+        pace = Pace(10.0)
+        await turns(pace, 50)
+        await asyncio.sleep(3600.0)
+        return await turns(pace, 30)
+
+    found = virtual_time.run(twice())
+    assert found[:20] == pytest.approx([0.0] * 20, abs=1e-6)
+    assert found[-1] == pytest.approx(1.0)
+
+
+def test_a_steady_trickle_never_waits() -> None:
+    async def trickle() -> list[float]:
+        pace, waited = Pace(10.0), []
+        for _ in range(100):
+            waited += await turns(pace, 1)
+            await asyncio.sleep(0.1)
+        return waited
+
+    assert max(virtual_time.run(trickle())) == pytest.approx(0.0, abs=1e-6)

@@ -1,0 +1,146 @@
+"""What is read of Kubernetes objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodies import a_deployment, a_pod, a_service, an_autoscaler, an_object, owned_by
+from lull.adapters.objects import matches, owner_uid, read_autoscaler, read_pod, read_service, read_workload
+from lull.model.spec import Key
+
+READY_AT_S = 1767225600.0
+
+
+@pytest.mark.parametrize(
+    ("body", "since"),
+    [
+        pytest.param(a_pod(), READY_AT_S, id="ready"),
+        pytest.param(a_pod(ready=False), None, id="not ready"),
+        pytest.param(a_pod(leaving=True), None, id="ready and on its way out"),
+        pytest.param(an_object("p"), None, id="without a status"),
+        pytest.param(an_object("p", status={"conditions": None}), None, id="without conditions"),
+    ],
+)
+def test_when_a_pod_became_ready(body: dict[str, Any], since: float | None) -> None:
+    assert read_pod(body).ready_since_s == since
+
+
+@pytest.mark.parametrize("told", [{"lastTransitionTime": None}, {}])
+def test_a_ready_pod_that_does_not_say_since_when_has_been_ready_for_long(told: dict[str, Any]) -> None:
+    """It then needs a scrape like any other, and reading it ends nothing."""
+    body = an_object("p", status={"conditions": [{"type": "Ready", "status": "True"} | told]})
+    since = read_pod(body).ready_since_s
+    assert since is not None
+    assert since <= READY_AT_S
+
+
+@pytest.mark.parametrize(
+    ("body", "drains"),
+    [
+        pytest.param(a_pod(), True, id="a preStop hook"),
+        pytest.param(a_pod(drains=False), False, id="none"),
+        pytest.param(an_object("p", spec={"containers": [{"lifecycle": None}]}), False, id="an empty lifecycle"),
+        pytest.param(
+            an_object("p", spec={"containers": [{}, {"lifecycle": {"preStop": {"exec": {}}}}]}), True, id="on a sidecar"
+        ),
+        pytest.param(an_object("p"), False, id="no spec"),
+    ],
+)
+def test_whether_a_pod_drains(body: dict[str, Any], drains: bool) -> None:
+    assert bool(read_pod(body).drains) is drains
+
+
+def test_a_pod_without_labels_has_none() -> None:
+    assert read_pod(an_object("p", metadata={"labels": None})).labels == {}
+
+
+@pytest.mark.parametrize(("body", "replicas"), [(a_deployment(replicas=7), 7), (a_deployment(replicas=None), 1)])
+def test_replicas_of_a_workload(body: dict[str, Any], replicas: int) -> None:
+    """Absent is one, as the API server has it."""
+    assert read_workload(body).replicas == replicas
+
+
+def test_zero_replicas_are_zero() -> None:
+    assert read_workload(a_deployment(replicas=0)).replicas == 0
+
+
+def test_only_objects_with_a_controller_keep_their_body() -> None:
+    """Nobody else's object is ever compared, and a large cluster has many."""
+    owned, foreign = read_workload(a_deployment(owner="uid-1")), read_workload(a_deployment())
+    assert (owned.owner_uid, owned.body is not None) == ("uid-1", True)
+    assert (foreign.owner_uid, foreign.body) == (None, None)
+
+
+def test_the_owner_is_the_controller() -> None:
+    others = [{"kind": "Team", "uid": "uid-team"}, {"kind": "Group", "uid": "uid-group", "controller": False}]
+    assert owner_uid(an_object("x", metadata={"ownerReferences": others})) is None
+    assert owner_uid(an_object("x", metadata={"ownerReferences": [*others, *owned_by("uid-1")]})) == "uid-1"
+    assert owner_uid(an_object("x", metadata={"ownerReferences": None})) is None
+
+
+def test_a_service_without_a_selector_selects_nothing() -> None:
+    assert read_service(a_service()).selector == {"app": "chat"}
+    assert read_service(an_object("s", spec={"clusterIP": "None"})).selector == {}
+
+
+def test_what_an_autoscaler_scales() -> None:
+    hpa = read_autoscaler(an_autoscaler("auto", "chat", kind="StatefulSet"), "HorizontalPodAutoscaler")
+    assert (hpa.key, hpa.kind) == (Key("demo", "auto"), "HorizontalPodAutoscaler")
+    assert (hpa.target_kind, hpa.target_name) == ("StatefulSet", "chat")
+
+
+def test_a_scaled_object_means_a_deployment_unless_it_says_otherwise() -> None:
+    scaled = read_autoscaler(an_object("auto", spec={"scaleTargetRef": {"name": "chat"}}), "ScaledObject")
+    assert (scaled.target_kind, scaled.target_name) == ("Deployment", "chat")
+
+
+# Label selectors, against the words of the API's reference.
+
+NAMES, VALUES = st.sampled_from("abc"), st.sampled_from("xyz")
+LABELS = st.dictionaries(NAMES, VALUES)
+EXPRESSIONS = st.one_of(
+    st.builds(
+        lambda key, operator, values: {"key": key, "operator": operator, "values": values},
+        NAMES,
+        st.sampled_from(["In", "NotIn"]),
+        st.lists(VALUES, min_size=1, max_size=2),
+    ),
+    st.builds(
+        lambda key, operator: {"key": key, "operator": operator}, NAMES, st.sampled_from(["Exists", "DoesNotExist"])
+    ),
+)
+SELECTORS = st.fixed_dictionaries(
+    {},
+    optional={
+        "matchLabels": st.dictionaries(NAMES, VALUES, max_size=2),
+        "matchExpressions": st.lists(EXPRESSIONS, max_size=2),
+    },
+)
+
+
+def naive(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """The reference's sentences, one by one."""
+    needs = [
+        {"key": key, "operator": "In", "values": [value]} for key, value in selector.get("matchLabels", {}).items()
+    ] + selector.get("matchExpressions", [])
+    for need in needs:
+        has = need["key"] in labels
+        is_one = has and labels[need["key"]] in need.get("values", ())
+        holds = {"In": is_one, "NotIn": not is_one, "Exists": has, "DoesNotExist": not has}
+        if not holds[need["operator"]]:
+            return False
+    return bool(needs)  # an empty selector would select everything: for a workload it is invalid, so it selects none
+
+
+@given(SELECTORS, LABELS)
+def test_selectors_select_what_the_api_says(selector: dict[str, Any], labels: dict[str, str]) -> None:
+    assert matches(selector, labels) == naive(selector, labels)
+
+
+@pytest.mark.parametrize("selector", [{}, {"matchLabels": None}, {"matchLabels": {}, "matchExpressions": None}])
+def test_an_empty_selector_selects_nothing(selector: dict[str, Any]) -> None:
+    assert not matches(selector, {"app": "chat"})

@@ -1,0 +1,120 @@
+"""Peers on loopback: real sockets, and answers that a test sets by hand."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a peer was asked."""
+
+    verb: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a peer says."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    length: int | None = None
+    """Content-Length that is promised, when it is not the body's."""
+    after_s: float = 0.0
+
+
+@dataclass
+class Peer:
+    """A server, and all that was asked of it."""
+
+    answer: Callable[[Request], Reply]
+    url: str = ""
+    requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def queries(self) -> list[str]:
+        """The ``query`` parameter of every request."""
+        return [request.query.get("query", "") for request in self.requests]
+
+
+@contextmanager
+def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
+    """A server for as long as the block lasts."""
+    peer = Peer(answer)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept
+
+        def setup(self) -> None:
+            super().setup()
+            peer.connections += 1
+
+        def answer(self) -> None:
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = Request(self.command, parts.path, query, dict(self.headers), body)
+            peer.requests.append(request)
+            reply = peer.answer(request)
+            peer.closing.wait(reply.after_s)
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+            self.end_headers()
+            self.wfile.write(reply.body)
+            self.close_connection = reply.length is not None
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            pass  # a client that has given up is part of the test
+
+    server = Server(("127.0.0.1", 0), Handler)
+    peer.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield peer
+    finally:
+        peer.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def as_json(value: object, status: int = 200) -> Reply:
+    """Any value as JSON."""
+    return Reply(json.dumps(value).encode(), status)
+
+
+def success(kind: str, result: object, **more: object) -> Reply:
+    """An answer of Prometheus, of any type."""
+    return as_json({"status": "success", "data": {"resultType": kind, "result": result}} | more)
+
+
+def vector(*rows: tuple[Mapping[str, str], str], **more: object) -> Reply:
+    """A good answer of Prometheus."""
+    return success("vector", [{"metric": dict(of), "value": [1700000000.123, value]} for of, value in rows], **more)
+
+
+def failure(status: int, message: str, kind: str = "bad_data") -> Reply:
+    """An error as Prometheus tells it."""
+    return as_json({"status": "error", "errorType": kind, "error": message}, status)
