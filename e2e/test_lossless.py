@@ -12,7 +12,7 @@ import pytest
 
 from eventually import eventually
 from kube import apply, replicas, status
-from load import Outcome, Target, finish, level, start
+from load import Outcome, Target, finish, level, ramp, start
 from models import a_model
 
 EVIDENCE = Path(__file__).parents[1] / "build" / "soak"
@@ -21,14 +21,13 @@ EVIDENCE = Path(__file__).parents[1] / "build" / "soak"
 def run_waves(namespace: str, *, quiet_s: int, busy_s: int, waves: int) -> tuple[Outcome, dict[str, list[int]]]:
     """Waves of 100 requests a second between quiet stretches; returns what was counted and the sizes that were seen."""
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 10}}
-    apply(
-        a_model("embed", namespace, behavior=behavior, pause_ms=40),
-        a_model("digits", namespace, behavior=behavior, pause_ms=150),
-    )
+    # Tight enough that 80 requests a second need four replicas rather than three.
+    slo = {"objectives": [{"metric": "Latency", "percentile": "95", "threshold": "250ms"}]}
+    apply(a_model("embed", namespace, behavior=behavior, slo=slo), a_model("digits", namespace, behavior=behavior))
     for name in ("embed", "digits"):
         eventually(lambda name=name: status(name, namespace).get("replicas", {}).get("ready"), within_s=120)
-    wave = [(5.0, quiet_s), (80.0, busy_s)] * waves + [(5.0, quiet_s)]
-    embed = [rate for rps, for_s in wave for rate in level(rps, for_s)]
+    wave = [*level(5.0, quiet_s), *ramp(5.0, 80.0, 20), *level(80.0, busy_s)]
+    embed = [*wave * waves, *level(5.0, quiet_s)]
     start(namespace, Target("embed", "embed", embed), Target("digits", "digits", [rate / 4.0 for rate in embed]))
     sizes: dict[str, list[int]] = {"embed": [], "digits": []}
     until_s = time.monotonic() + len(embed)
@@ -40,9 +39,9 @@ def run_waves(namespace: str, *, quiet_s: int, busy_s: int, waves: int) -> tuple
 
 
 def test_no_request_is_lost_while_replicas_move(namespace: str) -> None:
-    outcome, sizes = run_waves(namespace, quiet_s=30, busy_s=45, waves=1)
+    outcome, sizes = run_waves(namespace, quiet_s=25, busy_s=35, waves=1)
 
-    assert outcome.requests > 4000
+    assert outcome.requests > 4500
     assert outcome.lost == 0, outcome.summary["total"]
     assert max(sizes["embed"]) == max(sizes["digits"]) == 4
 
@@ -51,11 +50,11 @@ def test_no_request_is_lost_while_replicas_move(namespace: str) -> None:
 @pytest.mark.timeout(900)
 def test_no_request_is_lost_in_five_minutes(namespace: str) -> None:
     """The evidence is written to build/soak/lossless.json."""
-    outcome, sizes = run_waves(namespace, quiet_s=35, busy_s=90, waves=3)
+    outcome, sizes = run_waves(namespace, quiet_s=40, busy_s=80, waves=3)
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     (EVIDENCE / "lossless.json").write_text(json.dumps({"summary": outcome.summary, "sizes": sizes}, indent=2))
 
-    assert outcome.requests > 25_000
+    assert outcome.requests > 24_000
     assert outcome.lost == 0, outcome.summary["total"]
     for seen in sizes.values():
         assert (seen[0], max(seen)) == (1, 4)

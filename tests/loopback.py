@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import http.server
 import json
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from kubernetes.aio.config import kube_config
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    """Names in lower case."""
     body: bytes
 
 
@@ -67,7 +73,8 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, parts.path, query, dict(self.headers), body)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(self.command, parts.path, query, headers, body)
             peer.requests.append(request)
             reply = peer.answer(request)
             peer.closing.wait(reply.after_s)
@@ -78,7 +85,14 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
             self.wfile.write(reply.body)
             self.close_connection = reply.length is not None
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
+        def do_GET(self) -> None:
+            self.answer()
+
+        def do_POST(self) -> None:
+            self.answer()
+
+        def do_PATCH(self) -> None:
+            self.answer()
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -118,3 +132,24 @@ def vector(*rows: tuple[Mapping[str, str], str], **more: object) -> Reply:
 def failure(status: int, message: str, kind: str = "bad_data") -> Reply:
     """An error as Prometheus tells it."""
     return as_json({"status": "error", "errorType": kind, "error": message}, status)
+
+
+@contextmanager
+def kubeconfig(url: str) -> Iterator[None]:
+    """Makes ``url`` the API server that a kubeconfig names, for as long as the block lasts."""
+    text = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "clusters": [{"name": "test", "cluster": {"server": url}}],
+            "users": [{"name": "test", "user": {"token": "secret"}}],
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "config"
+        path.write_text(text)
+        # The library reads the variable KUBECONFIG once, when it is imported.
+        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        yield

@@ -30,7 +30,8 @@ remember() {
   local file
   mkdir -p "$LULL_CACHE/apt"
   file=$LULL_CACHE/apt/$1-$({ echo "$SUITE ${LULL_DEBIAN_MIRROR:-}"; find /etc/apt -type f -print0 | sort -z | xargs -0 cat; } | short_hash)
-  [[ -f $file ]] || { "$1" >"$file.part"; mv "$file.part" "$file"; }
+  # Under a name of its own first: the node and the base of our images ask at the same time.
+  [[ -f $file ]] || { "$1" >"$file.$BASHPID"; mv "$file.$BASHPID" "$file"; }
   cat "$file"
 }
 
@@ -72,7 +73,6 @@ make_image() {
 
 tag=lull-debian:$({ remember sources; apt_settings; dpkg_settings; declare -f bootstrap configure; } | short_hash)
 [[ ${1:-} != --tag ]] || { echo "$tag"; exit; }
-# The node and the base of our images ask for it at the same time.
 exec 8>"$LULL_CACHE/debian.lock"
 flock 8
 has_image "$tag" || step "Debian root ($tag)" "make 'apt-get update' work, or set LULL_DEBIAN_MIRROR" make_image

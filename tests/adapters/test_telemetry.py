@@ -204,11 +204,29 @@ def test_a_pod_ready_a_moment_ago_had_no_time_to_be_scraped() -> None:
     assert world.ages(a=4.0).tell(completions=rows({"a": 5.0})).signals().fault is None
 
 
-def test_pods_that_are_all_ready_a_moment_ago_are_no_knowledge_yet() -> None:
+def test_pods_that_are_all_ready_a_moment_ago_await_their_first_scrape() -> None:
     world = World(ready=[a_pod("a", ready_for_s=5.0), a_pod("b", ready_for_s=5.0)])
-    fault = world.ages().signals().fault
+    found = world.ages().signals()
+    assert found.completions_rps is None
+    assert found.fault is not None
+    assert found.fault.reason is Reason.AWAITING_FIRST_SCRAPE
+
+
+def test_a_pod_that_was_scraped_once_has_no_rate_yet() -> None:
+    """A rate takes two scrapes; until then nothing is wrong with the model's name."""
+    world = World(ready=[a_pod("a", ready_for_s=12.0)]).ages(a=2.0)
+    found = world.signals()
+    assert found.completions_rps is None
+    assert found.fault is not None
+    assert found.fault.reason is Reason.AWAITING_FIRST_SCRAPE
+
+
+def test_a_pod_that_does_not_say_since_when_it_is_ready_needs_a_scrape() -> None:
+    world = World(ready=[a_pod("a"), a_pod("b", ready_for_s=START_S)]).ages(a=4.0).tell(completions=rows({"a": 5.0}))
+    assert world.pods.ready[1].ready_since_s == 0.0
+    fault = world.signals().fault
     assert fault is not None
-    assert fault.reason is Reason.NO_DATA
+    assert fault.reason is Reason.PARTIAL_DATA
 
 
 def test_a_long_list_of_pods_is_cut_short() -> None:

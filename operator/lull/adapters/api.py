@@ -141,17 +141,21 @@ class Api:
             ) from error
 
 
+def plain_configuration() -> client.Configuration:
+    """The client's configuration without retries of its own: the next round tries again, from what is true then."""
+    settings = client.Configuration()
+    settings.retries = None  # False would be taken for zero attempts, and those for endless ones
+    return settings
+
+
 @asynccontextmanager
 async def connected(writes_per_s: float) -> AsyncIterator[Api]:
     """A connection with the pod's service account, or with the user's kubeconfig outside a pod."""
-    settings = client.Configuration()
+    settings = plain_configuration()
     if _TOKEN.exists():
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)
-    # A write is tried again by the next round, from what is true then. (False would be taken for zero attempts, and
-    # those for endless ones.)
-    settings.retries = None
     async with client.ApiClient(configuration=settings) as connection:
         yield Api(connection, writes_per_s)
 

@@ -64,7 +64,7 @@ class Mirror:
         self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
         self.services: dict[Key, Service] = {}
         self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
-        self._gone: dict[Key, tuple[Pod, float]] = {}
+        self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
         self._dead: dict[str, float] = {}
@@ -109,9 +109,10 @@ class Mirror:
     def gone_pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
         """Pods that a selector selected and that went a short while ago."""
         horizon_s = self.clock() - self._keep_gone_s
-        self._gone = {key: (pod, at_s) for key, (pod, at_s) in self._gone.items() if at_s >= horizon_s}
         return [
-            pod for pod, _ in self._gone.values() if pod.key.namespace == namespace and matches(selector, pod.labels)
+            pod
+            for pod, at_s in self._gone.get(namespace, {}).values()
+            if at_s >= horizon_s and matches(selector, pod.labels)
         ]
 
     def _store(self, kind: Kind, key: Key, body: Body) -> None:
@@ -142,7 +143,9 @@ class Mirror:
 
     def _store_pod(self, key: Key, body: Body) -> None:
         self._unlabel(key)
-        self._gone.pop(key, None)  # a StatefulSet's pod comes back under its name, and its series go on
+        self._gone.get(key.namespace, {}).pop(
+            key, None
+        )  # a StatefulSet's pod comes back under its name, and its series go on
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
@@ -159,7 +162,7 @@ class Mirror:
         if kind is Kind.POD:
             self._unlabel(key)
             if pod := self.pods.pop(key, None):
-                self._gone[key] = (pod, self.clock())
+                self._remember_gone(pod)
         elif kind is Kind.MODEL:
             self.models.pop(key, None)
             self.statuses.pop(key, None)
@@ -170,6 +173,14 @@ class Mirror:
             self.workloads[kind].pop(key, None)
         else:
             self.autoscalers[kind].pop(key, None)
+
+    def _remember_gone(self, pod: Pod) -> None:
+        """Keeps a pod that went for a while; those that went too long ago make room for it."""
+        now_s, namespace = self.clock(), pod.key.namespace
+        kept = {
+            key: gone for key, gone in self._gone.get(namespace, {}).items() if now_s - gone[1] <= self._keep_gone_s
+        }
+        self._gone[namespace] = kept | {pod.key: (pod, now_s)}
 
     def _unlabel(self, key: Key) -> None:
         if pod := self.pods.get(key):

@@ -113,6 +113,8 @@ def _served(
             return Signals(fault=Fault(Reason.NO_DATA, _no_scrape(stale, settings.stale_after_s)))
         return Signals(fault=Fault(Reason.AWAITING_FIRST_SCRAPE, "the Ready pods await their first scrape"))
     unknown = _unknown_model(deployment, pods, tables[runtime, "completions"])
+    if unknown is not None and all(_ready_for_s(pod, now_s) <= settings.rate_window_s for pod in pods.ready):
+        unknown = Fault(Reason.AWAITING_FIRST_SCRAPE, "the Ready pods await the second scrape that a rate takes")
     if unknown is not None:
         return Signals(age_s=age_s, fault=unknown)
     return _sums(deployment, pods, tables, age_s, _partial(stale, pods.ready, mine.values(), settings.stale_after_s))
@@ -183,10 +185,14 @@ def _coverage(ready: Sequence[Pod], ages: _Table, stale_after_s: float, now_s: f
         age_s = ages.by_pod.get(pod.key, {}).get("")
         if age_s is not None and age_s <= stale_after_s:
             oldest = max(oldest or 0.0, age_s)
-        elif now_s - (pod.ready_since_s or now_s) > stale_after_s:
+        elif _ready_for_s(pod, now_s) > stale_after_s:
             # A pod Ready only a moment ago had no time to be scraped.
             stale.append(pod)
     return stale, oldest
+
+
+def _ready_for_s(pod: Pod, now_s: float) -> float:
+    return 0.0 if pod.ready_since_s is None else now_s - pod.ready_since_s
 
 
 def _unknown_model(deployment: InferenceDeployment, pods: Pods, completions: _Table) -> Fault | None:

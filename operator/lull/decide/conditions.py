@@ -57,12 +57,12 @@ def blocker(model: ModelView) -> Fault | None:
 
 
 def _ready(model: ModelView) -> Condition:
-    if model.faults:
-        return Condition(ConditionType.READY, ConditionStatus.FALSE, model.faults[0].reason, model.faults[0].message)
     target = model.target
-    if target is None:
-        missing = _no_target(model)
-        return Condition(ConditionType.READY, ConditionStatus.FALSE, missing.reason, missing.message)
+    # Without a target an adopting model has no other fault worth telling; an owning one has the fault that is why.
+    fault = _no_target(model) if target is None and not model.deployment.is_owner else next(iter(model.faults), None)
+    if fault is not None or target is None:
+        fault = fault or _no_target(model)
+        return Condition(ConditionType.READY, ConditionStatus.FALSE, fault.reason, fault.message)
     if target.replicas == 0:
         message = f"{model.deployment.target} was scaled to zero; scale it up to serve again"
         return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO_BY_HAND, message)

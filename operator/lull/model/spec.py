@@ -6,6 +6,7 @@ module still refuses comes from a cluster whose CRD is older than the operator. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -244,6 +245,6 @@ def _fault_of(spec: Spec) -> str | None:
 def _decode(kind: type, value: object) -> object:
     if kind is Seconds and isinstance(value, str):
         return Seconds(parse_duration_s(value))
-    if kind in (Number, Percentile) and isinstance(value, int | str):
+    if kind in (Number, Percentile) and isinstance(value, int | str) and math.isfinite(float(value)):
         return kind(value)
     raise ValueError(f"{value!r} is no {kind.__name__.lower()}")

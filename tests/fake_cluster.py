@@ -1,0 +1,132 @@
+"""An API server of a few lines: it keeps what is written, counts versions and generations, and refuses on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from loopback import Reply, Request, as_json, kubeconfig, serve
+from lull.adapters.api import Api, connected
+
+Body = dict[str, Any]
+T = TypeVar("T")
+
+MODELS = "/apis/lull.dev/v1alpha1/namespaces/demo/inferencedeployments"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/demo/deployments"
+SERVICES = "/api/v1/namespaces/demo/services"
+PODS = "/api/v1/namespaces/demo/pods"
+EVENTS = "/api/v1/namespaces/demo/events"
+
+
+@dataclass
+class FakeCluster:
+    """Objects by path; ``refusals`` are answers by (verb, path) that come in place of what would be done."""
+
+    objects: dict[str, Body] = field(default_factory=dict)
+    refusals: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    events: list[Body] = field(default_factory=list)
+    sent: list[Request] = field(default_factory=list)
+    _version: int = 100
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def has(self, folder: str, *bodies: Body) -> FakeCluster:
+        """Puts objects there."""
+        for body in bodies:
+            self.objects[f"{folder}/{body['metadata']['name']}"] = copy.deepcopy(body)
+        return self
+
+    def do(self, act: Callable[[Api], Awaitable[T]]) -> T:
+        """Runs what talks to it."""
+
+        async def main() -> T:
+            async with connected(writes_per_s=1000.0) as api:
+                return await act(api)
+
+        with serve(self.answer) as peer, kubeconfig(peer.url):
+            return asyncio.run(main())
+
+    def answer(self, request: Request) -> Reply:
+        """Answers as an API server would."""
+        with self._lock:
+            self.sent.append(request)
+            refusal = self.refusals.get((request.verb, request.path))
+            if refusal is not None:
+                return refusal
+            if request.verb == "POST":
+                self.events.append(json.loads(request.body))
+                return as_json({}, 201)
+            sub = next((sub for sub in ("scale", "status") if request.path.endswith(f"/{sub}")), "")
+            path = request.path.removesuffix(f"/{sub}")
+            return self._read(path, sub) if request.verb == "GET" else self._patch(path, sub, json.loads(request.body))
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Verbs and paths of all that was written, Events left out."""
+        return [(r.verb, r.path) for r in self.sent if r.verb != "GET" and r.path != EVENTS]
+
+    def forget(self) -> None:
+        """Starts the record of requests anew."""
+        self.sent.clear()
+        self.events.clear()
+
+    def _read(self, path: str, sub: str) -> Reply:
+        found = self.objects.get(path)
+        if found is None:
+            folder = path.rpartition("/")[2]
+            items = [o for at, o in self.objects.items() if at.split("/")[-2] == folder]
+            is_list = "/namespaces/" not in path
+            return as_json({"items": items, "metadata": {}}) if is_list else as_json({"message": "not found"}, 404)
+        return as_json(self._scale_of(found) if sub == "scale" else found)
+
+    def _patch(self, path: str, sub: str, change: Body) -> Reply:
+        found = self.objects.get(path)
+        if found is None and sub:
+            return as_json({"message": "not found"}, 404)
+        if sub == "scale" and found is not None:
+            asked = change.get("metadata", {}).get("resourceVersion")
+            if asked not in (None, found["metadata"]["resourceVersion"]):
+                return as_json({"message": "the object has been modified"}, 409)
+        if found is None:
+            found = self.objects[path] = {"metadata": {"uid": f"uid-{path}", "generation": 0}, "spec": {}}
+        before = copy.deepcopy(found["spec"])
+        _merge(found, change if sub != "scale" else {"spec": change["spec"]})
+        if "deployments/" in path:
+            found["spec"].setdefault("replicas", 1)
+        if found["spec"] != before:
+            self._turn(path, found)
+        self._version += 1
+        found["metadata"]["resourceVersion"] = str(self._version)
+        return as_json(self._scale_of(found) if sub == "scale" else found)
+
+    def _turn(self, path: str, found: Body) -> None:
+        """A changed spec is another generation; Services have none."""
+        if "/services/" in path:
+            found["metadata"].pop("generation", None)
+        else:
+            found["metadata"]["generation"] = found["metadata"].get("generation", 0) + 1
+
+    @staticmethod
+    def _scale_of(found: Body) -> Body:
+        version = found["metadata"]["resourceVersion"]
+        return {
+            "metadata": {"resourceVersion": version},
+            "spec": {"replicas": found["spec"].get("replicas", 0)},
+            "status": {"selector": "app=chat"},
+        }
+
+
+def _merge(into: Body, change: Body) -> None:
+    for name, value in change.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = copy.deepcopy(value)
+
+
+def refused(status: int, message: str = "no") -> Reply:
+    """A refusal in the API server's words."""
+    return as_json({"kind": "Status", "message": message}, status)

@@ -1,0 +1,278 @@
+"""One round, whole: a real Prometheus protocol and a real Kubernetes protocol on loopback, and Lull between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from bodies import a_deployment, a_pod, an_autoscaler
+from builders import START_S, a_body, a_spec, some_settings
+from fake_cluster import DEPLOYMENTS, MODELS, FakeCluster, refused
+from loopback import Reply, Request, failure, serve, vector
+from lull.adapters.api import Api
+from lull.adapters.exposition import Exposition
+from lull.adapters.mirror import Kind, Mirror
+from lull.adapters.prometheus import Prometheus
+from lull.model.spec import Key
+from lull.runtime.loop import Loop
+from lull.runtime.reporter import Reporter
+from lull.runtime.scaler import Scaler
+from lull.runtime.upkeep import Upkeep
+
+CHAT = Key("demo", "chat")
+STATUS, SCALE = f"{MODELS}/chat/status", f"{DEPLOYMENTS}/chat/scale"
+OF_POD = {"namespace": "demo", "pod": "chat-0"}
+
+
+class World:
+    """An adopted model with two replicas, one Ready pod, and a Prometheus that tells a rate."""
+
+    def __init__(self, rps: float = 30.0, **spec: Any) -> None:
+        body = a_body(spec=a_spec(**spec))
+        self.cluster = FakeCluster().has(MODELS, body).has(DEPLOYMENTS, a_deployment(replicas=2))
+        self.mirror = Mirror(lambda: None, 60.0, clock=lambda: START_S)
+        self.mirror.feed(Kind.MODEL, body)
+        self.mirror.feed(Kind.DEPLOYMENT, self.cluster.objects[f"{DEPLOYMENTS}/chat"])
+        self.mirror.feed(Kind.POD, a_pod("chat-0"))
+        self.says: Callable[[str], Reply] = lambda query: self.answer(query, rps)
+        self.now_s = self.ready_since_s = 1767225600.0 + 3600.0
+
+    @staticmethod
+    def answer(query: str, rps: float) -> Reply:
+        if query.startswith("time()"):
+            return vector((OF_POD, "4.2"))
+        if "success" in query:
+            return vector((OF_POD | {"model": "chat"}, str(rps)))
+        return vector((OF_POD | {"model": "chat"}, "0"))
+
+    def lives(self, *between: Callable[[], object], every_s: float = 10.0, act: Any = None) -> Loop:
+        """One round, and another after each thing that happens."""
+        kept: list[Loop] = []
+
+        async def rounds(api: Api, url: str) -> None:
+            loop = self._loop(api, url)
+            kept.append(loop)
+            for number, happens in enumerate((lambda: None, *between)):
+                happens()
+                await loop.tick(self.now_s + number * every_s)
+            loop.prometheus.close()
+
+        run: Callable[[Api, str], Awaitable[None]] = act or rounds
+        with serve(lambda request: self.says(request.query["query"])) as peer:
+            self.cluster.do(lambda api: run(api, peer.url))
+        return kept[0]
+
+    def _loop(self, api: Api, url: str) -> Loop:
+        settings = some_settings(prometheus_url=url, prometheus_timeout_s=5.0)
+        return Loop(
+            settings=settings,
+            mirror=self.mirror,
+            prometheus=Prometheus(url, settings.prometheus_timeout_s),
+            upkeep=Upkeep(api, self.mirror, settings),
+            scaler=Scaler(api),
+            reporter=Reporter(api, self.mirror, settings.status_refresh_s),
+            exposition=Exposition(api),
+            wake=asyncio.Event(),
+        )
+
+    def is_told(self) -> None:
+        """The watch tells the mirror how the target is."""
+        self.mirror.feed(Kind.DEPLOYMENT, self.cluster.objects[f"{DEPLOYMENTS}/chat"])
+
+    @property
+    def size(self) -> int:
+        return int(self.cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"])
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.objects[f"{MODELS}/chat"]["status"]
+        return found
+
+    def count(self, path: str) -> int:
+        return [at for _, at in self.cluster.writes()].count(path)
+
+
+def test_a_rise_is_scaled_reported_and_told() -> None:
+    world = World(rps=30.0)
+    world.lives()
+    assert world.size == 5
+    assert world.status["replicas"] == {"current": 2, "ready": 1, "desired": 5}
+    assert world.status["decision"]["reason"] == "DemandRise"
+    (event,) = world.cluster.events
+    assert (event["type"], event["reason"]) == ("Normal", "DemandRise")
+    assert event["message"] == world.status["decision"]["message"]
+    assert event["involvedObject"]["uid"] == "uid-demo-chat"
+
+
+def test_a_status_is_written_for_the_object_it_speaks_of() -> None:
+    """A successor of the same name must not get it."""
+    world = World()
+    world.lives()
+    (written,) = (json.loads(r.body) for r in world.cluster.sent if r.path == STATUS)
+    assert written["metadata"]["uid"] == "uid-demo-chat"
+
+
+@pytest.mark.parametrize("mode", ["Recommend", "Paused"])
+def test_other_modes_write_no_size(mode: str) -> None:
+    world = World(rps=30.0, mode=mode)
+    world.lives()
+    assert world.size == 2
+    assert world.count(SCALE) == 0
+    assert world.status["mode"] == mode
+
+
+def test_a_contended_target_is_not_touched() -> None:
+    world = World(rps=30.0)
+    world.mirror.feed(Kind.HPA, an_autoscaler())
+    world.lives()
+    assert world.count(SCALE) == 0
+    assert {event["reason"] for event in world.cluster.events} == {"DemandRise", "TargetContended"}
+
+
+def test_a_prometheus_that_is_down_changes_nothing_and_is_told_once() -> None:
+    world = World()
+    world.says = lambda _: failure(503, "down")
+    world.lives(lambda: None, lambda: None)
+    assert world.size == 2
+    assert [event["reason"] for event in world.cluster.events] == ["PrometheusAnswerUnusable"]
+    assert "demand" not in world.status
+
+
+def test_rounds_without_news_write_nothing() -> None:
+    world = World(rps=8.0)
+    world.lives(world.cluster.forget, lambda: None, lambda: None)
+    assert world.cluster.writes() == []
+    assert world.cluster.events == []
+
+
+def test_newer_numbers_alone_are_written_at_most_once_a_minute() -> None:
+    world = World()
+    rates = iter(range(800, 900))
+    world.says = lambda query: world.answer(query, next(rates) / 100.0)
+    world.lives(*[lambda: None] * 12, every_s=10.0)
+    assert world.count(STATUS) == 3
+
+
+def test_a_status_that_failed_is_made_good_with_its_events() -> None:
+    world = World()
+    world.says = lambda _: failure(503, "down")
+    world.cluster.refusals["PATCH", STATUS] = refused(500)
+    world.lives(lambda: None, world.cluster.refusals.clear)
+    assert world.status["conditions"]
+    assert [event["reason"] for event in world.cluster.events] == ["PrometheusAnswerUnusable"]
+
+
+def test_a_scaling_is_told_even_when_its_status_is_not_written() -> None:
+    world = World(rps=30.0)
+    world.cluster.refusals["PATCH", STATUS] = refused(500)
+    world.lives()
+    assert [event["reason"] for event in world.cluster.events] == ["DemandRise"]
+
+
+def test_a_refused_scaling_is_neither_told_nor_counted() -> None:
+    world = World(rps=30.0)
+    world.cluster.refusals["PATCH", SCALE] = refused(403, "no right")
+    loop = world.lives()
+    assert world.cluster.events == []
+    assert b"lull_decisions_total{" not in loop.exposition.text()
+
+
+def test_events_that_fail_end_nothing() -> None:
+    world = World(rps=30.0)
+    world.cluster.refusals["POST", "/api/v1/namespaces/demo/events"] = refused(403)
+    world.lives()
+    assert world.size == 5
+
+
+def test_a_model_that_went_meanwhile_is_not_written() -> None:
+    world = World(rps=8.0)
+    world.lives(lambda: (world.mirror.feed(Kind.MODEL, a_body(version=2), is_gone=True), world.cluster.forget()))
+    assert world.cluster.writes() == []
+
+
+def test_rounds_remember() -> None:
+    """Scale-in needs a window of them."""
+    world = World(rps=8.0)
+    loop = world.lives(*[lambda: None] * 3)
+    times_s, _ = loop.history.window("need", ["uid-demo-chat"], 0.0)
+    assert len(times_s) == 4
+
+
+def test_the_metrics_tell_what_was_decided() -> None:
+    loop = World(rps=30.0).lives()
+    text = loop.exposition.text().decode()
+    of_chat = 'name="chat",namespace="demo"'
+    for line in (
+        f"lull_model_replicas{{{of_chat}}} 2.0",
+        f"lull_model_replicas_ready{{{of_chat}}} 1.0",
+        f"lull_model_replicas_desired{{{of_chat}}} 5.0",
+        f"lull_model_requests_per_second{{{of_chat}}} 30.0",
+        f"lull_model_data_age_seconds{{{of_chat}}} 4.2",
+        'lull_model_reason{name="chat",namespace="demo",reason="DemandRise"} 1.0',
+        'lull_model_condition{condition="ScalingActive",name="chat",namespace="demo",status="True"} 1.0',
+        'lull_decisions_total{name="chat",namespace="demo",reason="DemandRise"} 1.0',
+        'lull_api_requests_total{code="200",resource="deployments/scale",verb="PATCH"} 1.0',
+        'lull_cycle_seconds_count{phase="plan"} 1.0',
+    ):
+        assert line in text
+
+
+def test_what_is_unknown_is_no_metric() -> None:
+    world = World()
+    world.says = lambda _: failure(503, "down")
+    text = world.lives().exposition.text().decode()
+    assert 'lull_model_replicas{name="chat",namespace="demo"} 2.0' in text
+    assert "lull_model_requests_per_second{" not in text
+    assert "lull_model_data_age_seconds{" not in text
+
+
+def test_before_the_first_round_there_are_metrics_without_models() -> None:
+    async def look(api: Api) -> str:
+        return Exposition(api).text().decode()
+
+    text = FakeCluster().do(look)
+    assert "lull_cycle_failures_total 0.0" in text
+    assert "lull_model_replicas{" not in text
+
+
+def test_a_round_that_fails_does_not_end_the_loop() -> None:
+    """It is counted, and the next one is planned."""
+    world = World()
+    seen: list[bytes] = []
+
+    async def goes_on(api: Api, url: str) -> None:
+        loop, rounds = world._loop(api, url), 0
+
+        async def tick(_: float) -> Any:
+            nonlocal rounds
+            rounds += 1
+            loop.wake.set()
+            if rounds == 1:
+                raise RuntimeError("a mistake of our own")
+            seen.append(loop.exposition.text())
+            raise asyncio.CancelledError
+
+        object.__setattr__(loop, "wake", loop.wake)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "tick", lambda _, now_s: tick(now_s))
+            with pytest.raises(asyncio.CancelledError):
+                await loop.run()
+        assert loop.finished_at_s is None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lull.runtime.loop._SOONEST_S", 0.0)
+        with serve(lambda _: vector()) as peer:
+            world.cluster.do(lambda api: goes_on(api, peer.url))
+    assert b"lull_cycle_failures_total 1.0" in seen[0]
+
+
+def test_requests_know_what_they_are() -> None:
+    """The fake's own record, which the tests above rest on."""
+    cluster = FakeCluster().has(DEPLOYMENTS, a_deployment(replicas=2))
+    reply = cluster.answer(Request("GET", SCALE, {}, {}, b""))
+    assert json.loads(reply.body)["spec"] == {"replicas": 2}
+    assert cluster.answer(Request("GET", f"{DEPLOYMENTS}/none", {}, {}, b"")).status == 404
