@@ -47,7 +47,7 @@ soak: setup cluster ## run the long stories too
 	$(VENV)/bin/python -m pytest e2e -m soak
 
 bench: setup ## measure speed and memory; writes build/bench.json
-	$(VENV)/bin/python bench/run.py
+	$(VENV)/bin/python tests/bench/run.py
 
 demo: setup ## show the main job on a real cluster: two models, a day of traffic in four minutes
 	e2e/demo/run.sh

@@ -104,10 +104,8 @@ class FakeCluster:
 
     def _turn(self, path: str, found: Body) -> None:
         """A changed spec is another generation; Services have none."""
-        if "/services/" in path:
-            found["metadata"].pop("generation", None)
-        else:
-            found["metadata"]["generation"] = found["metadata"].get("generation", 0) + 1
+        generation = found["metadata"].pop("generation", 0) + 1
+        found["metadata"] |= {} if "/services/" in path else {"generation": generation}
 
     @staticmethod
     def _scale_of(found: Body) -> Body:

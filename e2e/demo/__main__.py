@@ -6,7 +6,9 @@ PYTHONPATH=e2e python -m demo [--run-s 240] [--seed 1] [--day 4] [--keep-stage]
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,14 +26,16 @@ from demo.traffic import TraceError, demo_day
 from demo.watch import Cluster, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from demo.frame import Frame
     from demo.load import Client
 
 NAMESPACE = "demo"
 BUILD = REPOSITORY / "build" / "demo"
 PICTURE_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
+PICTURE_AT = 0.6
 # Beyond the day itself: the pod's start, the last answers, and a cluster that is short of processor time.
 SPARE_S = 120.0
 
@@ -53,25 +57,44 @@ def play(console: Console, clients: Sequence[Client], plan: dict[str, Any]) -> t
     record = Record(cluster.models(), run_s=float(len(plan["targets"][0]["rates_rps"])))
     cluster.start_load(plan)
     watch = Watch(cluster, record)
+    peaks_rps = {client.model: client.peak_rps for client in clients}
     if console.is_terminal:
-        show_live(console, watch, record, {client.model: client.peak_rps for client in clients})
+        show_live(console, frames(watch, record, peaks_rps), peaks_rps)
     else:
-        show_lines(watch, record)
+        show_lines(frames(watch, record, peaks_rps))
     return watch, record
 
 
-def show_live(console: Console, watch: Watch, record: Record, peaks_rps: dict[str, float]) -> None:
+def show_live(console: Console, shown: Iterable[Frame], peaks_rps: dict[str, float]) -> None:
     with Live(console=console, auto_refresh=False) as live:
-        for now_s in moments(watch, record.run_s):
-            live.update(screen(record.frame(now_s), peaks_rps), refresh=True)
+        for frame in shown:
+            live.update(screen(frame, peaks_rps), refresh=True)
 
 
-def show_lines(watch: Watch, record: Record) -> None:
+def show_lines(shown: Iterable[Frame]) -> None:
     due_s = LINE_EVERY_S
-    for now_s in moments(watch, record.run_s):
-        if now_s >= due_s:
-            print(compact_line(record.frame(now_s)), flush=True)
+    for frame in shown:
+        if frame.elapsed_s >= due_s:
+            print(compact_line(frame), flush=True)
             due_s += LINE_EVERY_S
+
+
+def frames(watch: Watch, record: Record, peaks_rps: dict[str, float]) -> Iterator[Frame]:
+    """What there is to see, moment by moment; the busiest part of the day is kept as a picture."""
+    due_s = PICTURE_AT * record.run_s
+    for now_s in moments(watch, record.run_s):
+        frame = record.frame(now_s)
+        if now_s >= due_s:
+            keep_picture(frame, peaks_rps)
+            due_s = math.inf
+        yield frame
+
+
+def keep_picture(frame: Frame, peaks_rps: dict[str, float]) -> None:
+    paper = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+    paper.print(screen(frame, peaks_rps))
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "screen.svg").write_text(paper.export_svg(title="make demo"))
 
 
 def moments(watch: Watch, run_s: float) -> Iterator[float]:
@@ -107,7 +130,10 @@ def main() -> int:
     try:
         day = demo_day(wish.day, wish.seed)
         set_stage(console, BUILD / "logs", steps(keep=wish.keep_stage))
-        console.print(f"[dim]         traffic: one day of {day.name} in {wish.run_s} s[/dim]", highlight=False)
+        console.print(
+            f"[dim]         traffic: {day.span_s / 3600:.0f} hours of {day.name} in {wish.run_s} s[/dim]",
+            highlight=False,
+        )
         watch, record = play(console, clients, load_plan(clients, day, run_s=wish.run_s, seed=wish.seed))
         return conclude(console, watch, record)
     except (StageError, TraceError) as error:

@@ -52,8 +52,8 @@ def _headline(summary: Mapping[str, Any]) -> Text:
 
 def _models(summary: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model")
-    for heading in ("requests", "lost", "p50", "p95", "goal", "p99", "peak", "pod-seconds", "if fixed"):
+    table.add_column("model", no_wrap=True)
+    for heading in ("requests", "lost", "p50", "p95", "goal", "peak", "pod-s", "fixed"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, model in summary["models"].items():
         kept = model["p95_s"] is not None and model["p95_s"] <= model["slo_p95_s"]
@@ -64,7 +64,6 @@ def _models(summary: Mapping[str, Any]) -> Table:
             latency(model["p50_s"]),
             Text(latency(model["p95_s"]), style="green" if kept else "red"),
             latency(model["slo_p95_s"]),
-            latency(model["p99_s"]),
             str(model["replicas_peak"]),
             f"{model['replica_seconds']:,.0f}",
             f"{model['replica_seconds_fixed']:,.0f}",

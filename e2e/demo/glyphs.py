@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demo.traffic import DAY_S, MORNING_S
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,7 +53,8 @@ def clock(elapsed_s: float) -> str:
 
 def hour_of_day(elapsed_s: float, run_s: float) -> str:
     """Where in the compressed day the run is."""
-    minutes = int(min(1.0, max(0.0, elapsed_s / run_s)) * 24 * 60)
+    share = min(1.0, max(0.0, elapsed_s / run_s))
+    minutes = int((MORNING_S + share * (DAY_S - MORNING_S)) / 60.0)
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 

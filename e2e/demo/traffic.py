@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Rates = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 DAY_S = 86_400.0
+MORNING_S = 9 * 3600.0
 
 
 class TraceError(ValueError):
@@ -146,5 +147,8 @@ def day_of(environment: Mapping[str, str], repository: Path, name: str, day: int
 
 
 def demo_day(day: int, seed: int) -> Trace:
-    """The day the demo replays: of a production code-completion service, nights at a tenth of the afternoons."""
-    return day_of(os.environ, Path(__file__).resolve().parents[2], "azure-llm-2024-code-1min", day, seed)
+    """The day the demo replays, of a production code-completion service: from the quiet end of the night, a tenth of
+    the afternoon's load, until midnight. A whole day would press its morning into the seconds a pod takes to start.
+    """
+    whole = day_of(os.environ, Path(__file__).resolve().parents[2], "azure-llm-2024-code-1min", day, seed)
+    return window(whole, MORNING_S, DAY_S - MORNING_S)

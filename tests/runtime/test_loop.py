@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import virtual_time
 from bodies import a_deployment, a_pod, an_autoscaler
 from builders import START_S, a_body, a_spec, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, FakeCluster, refused
-from loopback import Reply, Request, failure, serve, vector
+from loopback import Reply, failure, serve, vector
 from lull.adapters.api import Api
 from lull.adapters.exposition import Exposition
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.prometheus import Prometheus
+from lull.model.fleet import Fault
 from lull.model.spec import Key
 from lull.runtime.loop import Loop
 from lull.runtime.reporter import Reporter
@@ -39,7 +43,7 @@ class World:
         self.mirror.feed(Kind.DEPLOYMENT, self.cluster.objects[f"{DEPLOYMENTS}/chat"])
         self.mirror.feed(Kind.POD, a_pod("chat-0"))
         self.says: Callable[[str], Reply] = lambda query: self.answer(query, rps)
-        self.now_s = self.ready_since_s = 1767225600.0 + 3600.0
+        self.now_s = 1767225600.0 + 3600.0  # an hour after its pod became Ready
 
     @staticmethod
     def answer(query: str, rps: float) -> Reply:
@@ -49,22 +53,19 @@ class World:
             return vector((OF_POD | {"model": "chat"}, str(rps)))
         return vector((OF_POD | {"model": "chat"}, "0"))
 
-    def lives(self, *between: Callable[[], object], every_s: float = 10.0, act: Any = None) -> Loop:
+    def lives(self, *between: Callable[[], object], every_s: float = 10.0) -> Loop:
         """One round, and another after each thing that happens."""
-        kept: list[Loop] = []
 
-        async def rounds(api: Api, url: str) -> None:
+        async def rounds(api: Api, url: str) -> Loop:
             loop = self._loop(api, url)
-            kept.append(loop)
             for number, happens in enumerate((lambda: None, *between)):
                 happens()
                 await loop.tick(self.now_s + number * every_s)
             loop.prometheus.close()
+            return loop
 
-        run: Callable[[Api, str], Awaitable[None]] = act or rounds
         with serve(lambda request: self.says(request.query["query"])) as peer:
-            self.cluster.do(lambda api: run(api, peer.url))
-        return kept[0]
+            return self.cluster.do(lambda api: rounds(api, peer.url))
 
     def _loop(self, api: Api, url: str) -> Loop:
         settings = some_settings(prometheus_url=url, prometheus_timeout_s=5.0)
@@ -239,40 +240,49 @@ def test_before_the_first_round_there_are_metrics_without_models() -> None:
     assert "lull_model_replicas{" not in text
 
 
-def test_a_round_that_fails_does_not_end_the_loop() -> None:
-    """It is counted, and the next one is planned."""
-    world = World()
-    seen: list[bytes] = []
+# The loop around the rounds, on a clock that takes no time.
 
-    async def goes_on(api: Api, url: str) -> None:
-        loop, rounds = world._loop(api, url), 0
 
-        async def tick(_: float) -> Any:
-            nonlocal rounds
-            rounds += 1
-            loop.wake.set()
-            if rounds == 1:
-                raise RuntimeError("a mistake of our own")
-            seen.append(loop.exposition.text())
+class Failing:
+    """An upkeep in which every round ends in a mistake of our own, until the loop is stopped."""
+
+    def __init__(self, rounds: int, happens: Callable[[], object]) -> None:
+        self.at_s: list[float] = []
+        self._rounds = rounds
+        self._happens = happens
+
+    async def run(self, _: float) -> dict[Key, tuple[Fault, ...]]:
+        self.at_s.append(asyncio.get_running_loop().time())
+        if len(self.at_s) > self._rounds:
             raise asyncio.CancelledError
-
-        object.__setattr__(loop, "wake", loop.wake)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Loop, "tick", lambda _, now_s: tick(now_s))
-            with pytest.raises(asyncio.CancelledError):
-                await loop.run()
-        assert loop.finished_at_s is None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lull.runtime.loop._SOONEST_S", 0.0)
-        with serve(lambda _: vector()) as peer:
-            world.cluster.do(lambda api: goes_on(api, peer.url))
-    assert b"lull_cycle_failures_total 1.0" in seen[0]
+        self._happens()
+        raise RuntimeError("a mistake of our own")
 
 
-def test_requests_know_what_they_are() -> None:
-    """The fake's own record, which the tests above rest on."""
-    cluster = FakeCluster().has(DEPLOYMENTS, a_deployment(replicas=2))
-    reply = cluster.answer(Request("GET", SCALE, {}, {}, b""))
-    assert json.loads(reply.body)["spec"] == {"replicas": 2}
-    assert cluster.answer(Request("GET", f"{DEPLOYMENTS}/none", {}, {}, b"")).status == 404
+def fail(rounds: int, *, spec_changes: bool = False) -> tuple[Failing, Loop]:
+    """Runs the loop until it has failed so often."""
+
+    async def main() -> tuple[Failing, Loop]:
+        api: Any = SimpleNamespace(requests={})
+        loop = World()._loop(api, "http://nowhere")
+        failing: Any = Failing(rounds, loop.wake.set if spec_changes else lambda: None)
+        loop.upkeep = failing
+        with pytest.raises(asyncio.CancelledError):
+            await loop.run()
+        return failing, loop
+
+    return virtual_time.run(main())
+
+
+def test_a_round_that_fails_is_counted_and_does_not_end_the_loop() -> None:
+    _, loop = fail(3)
+    assert b"lull_cycle_failures_total 3.0" in loop.exposition.text()
+    assert loop.finished_at_s is None, "the liveness probe shall see that no round ended"
+
+
+@pytest.mark.parametrize(("spec_changes", "seconds"), [(False, 10.0), (True, 1.0)])
+def test_rounds_come_every_tick_and_sooner_when_a_spec_changed(spec_changes: bool, seconds: float) -> None:
+    """Never sooner than a second, however often specs change."""
+    failing, _ = fail(3, spec_changes=spec_changes)
+    apart_s = [later - earlier for earlier, later in pairwise(failing.at_s)]
+    assert apart_s == pytest.approx([seconds] * 3)
