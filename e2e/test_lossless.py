@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from models import a_model
 EVIDENCE = Path(__file__).parents[1] / "build" / "soak"
 
 
+def _ready(name: str, namespace: str) -> int:
+    return int(status(name, namespace)["replicas"]["ready"])
+
+
 def run_waves(namespace: str, *, quiet_s: int, busy_s: int, waves: int) -> tuple[Outcome, dict[str, list[int]]]:
     """Waves of 100 requests a second between quiet stretches; returns what was counted and the sizes that were seen."""
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 10}}
@@ -25,7 +30,7 @@ def run_waves(namespace: str, *, quiet_s: int, busy_s: int, waves: int) -> tuple
     slo = {"objectives": [{"metric": "Latency", "percentile": "95", "threshold": "250ms"}]}
     apply(a_model("embed", namespace, behavior=behavior, slo=slo), a_model("digits", namespace, behavior=behavior))
     for name in ("embed", "digits"):
-        eventually(lambda name=name: status(name, namespace).get("replicas", {}).get("ready"), within_s=120)
+        eventually(partial(_ready, name, namespace), within_s=120)
     wave = [*level(5.0, quiet_s), *ramp(5.0, 80.0, 20), *level(80.0, busy_s)]
     embed = [*wave * waves, *level(5.0, quiet_s)]
     start(namespace, Target("embed", "embed", embed), Target("digits", "digits", [rate / 4.0 for rate in embed]))

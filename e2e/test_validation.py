@@ -17,7 +17,7 @@ Change = Callable[[dict[str, Any]], object]
 def setting(path: str, value: Any) -> Change:
     """Sets a field, by its path under spec; None takes it away."""
 
-    def change(spec: dict[str, Any]) -> None:
+    def change(spec: Any) -> None:
         *way, last = path.split(".")
         for step in way:
             spec = spec[int(step)] if isinstance(spec, list) else spec.setdefault(step, {})

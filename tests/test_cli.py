@@ -16,7 +16,7 @@ def lull(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=clean | env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
 
 
-def test_version() -> None:
+def test_the_version_is_told() -> None:
     done = lull("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lull {version('lull-operator')}\n", "")
 

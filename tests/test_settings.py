@@ -79,7 +79,7 @@ DURATIONS = ["PROMETHEUS_TIMEOUT", "RATE_WINDOW", "STALE_AFTER", "TICK", "DRAIN_
 
 @pytest.mark.parametrize("name", DURATIONS)
 @pytest.mark.parametrize("text", ["soon", "10", "-1s", "1d", "1s extra", "0s", "1m 30s", "s", "1.s"])
-def test_a_bad_duration(name: str, text: str) -> None:
+def test_a_bad_duration_is_told_with_its_variable_and_the_mend(name: str, text: str) -> None:
     faults = faults_of(**{f"LULL_{name}": text})
     assert faults[0].startswith(f"LULL_{name}={text!r}: ")
     assert "write a duration such as" in faults[0] or "greater than 0" in faults[0]
@@ -167,12 +167,12 @@ def test_all_faults_are_told_together() -> None:
         ("0s", 0.0),
     ],
 )
-def test_durations(text: str, seconds: float) -> None:
+def test_a_duration_is_the_sum_of_its_parts(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "10", "s", "10 s", "10S", "-10s", "1e3s", "10s,", "10sec", "\n10s", "10s\n"])
-def test_what_is_no_duration(text: str) -> None:
+def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write a duration such as"):
         parse_duration_s(text)
 

@@ -31,16 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _operator() -> int:
-    # Imported here so that --help and --version answer at once.
-    from lull.runtime.logs import set_up
-    from lull.runtime.operator import run
-
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
         for fault in error.faults:
             print(f"lull: {fault}", file=sys.stderr)
         return 2
+    # Imported only now, so that --help, --version and a wrong setting are answered at once.
+    from lull.runtime.logs import set_up
+    from lull.runtime.operator import run
+
     set_up(settings)
     code = 0
     try:

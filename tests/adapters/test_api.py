@@ -202,7 +202,7 @@ def test_the_resource_of_a_path_has_no_names_in_it(path: str, resource: str) -> 
         (("apps/v1", "deployments", "a/b", "../x y"), "/apis/apps/v1/namespaces/a%2Fb/deployments/..%2Fx%20y"),
     ],
 )
-def test_paths(parts: tuple[str, ...], path: str) -> None:
+def test_paths_are_those_of_the_api(parts: tuple[str, ...], path: str) -> None:
     assert path_of(*parts) == path
 
 

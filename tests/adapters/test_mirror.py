@@ -223,7 +223,7 @@ def test_pods_that_went_are_selected_like_others() -> None:
         pytest.param({"uid": "other", "version": 2}, 1, id="created anew"),
     ],
 )
-def test_what_rings_the_bell(change: dict[str, Any], rings: int) -> None:
+def test_the_bell_rings_for_specs_alone(change: dict[str, Any], rings: int) -> None:
     seen = Watched()
     seen.mirror.feed(Kind.MODEL, a_body())
     assert seen.rang == 1

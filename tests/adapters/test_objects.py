@@ -25,7 +25,7 @@ READY_AT_S = 1767225600.0
         pytest.param(an_object("p", status={"conditions": None}), None, id="without conditions"),
     ],
 )
-def test_when_a_pod_became_ready(body: dict[str, Any], since: float | None) -> None:
+def test_a_pod_is_ready_since_its_condition_turned(body: dict[str, Any], since: float | None) -> None:
     assert read_pod(body).ready_since_s == since
 
 
@@ -50,7 +50,7 @@ def test_a_ready_pod_that_does_not_say_since_when_has_been_ready_for_long(told: 
         pytest.param(an_object("p"), False, id="no spec"),
     ],
 )
-def test_whether_a_pod_drains(body: dict[str, Any], drains: bool) -> None:
+def test_a_pod_drains_when_a_container_has_a_hook(body: dict[str, Any], drains: bool) -> None:
     assert bool(read_pod(body).drains) is drains
 
 
@@ -59,7 +59,7 @@ def test_a_pod_without_labels_has_none() -> None:
 
 
 @pytest.mark.parametrize(("body", "replicas"), [(a_deployment(replicas=7), 7), (a_deployment(replicas=None), 1)])
-def test_replicas_of_a_workload(body: dict[str, Any], replicas: int) -> None:
+def test_a_workload_has_the_replicas_it_asks_for(body: dict[str, Any], replicas: int) -> None:
     """Absent is one, as the API server has it."""
     assert read_workload(body).replicas == replicas
 

@@ -173,7 +173,7 @@ def test_a_foreign_target_without_a_scale_is_no_target() -> None:
         pytest.param("app>3", [], id="an operator that labels do not have"),
     ],
 )
-def test_selectors_of_scales(selector: str, names: list[str]) -> None:
+def test_selectors_of_scales_select_as_those_of_objects(selector: str, names: list[str]) -> None:
     pods = {
         "chat": {"app": "chat", "tier": "front"},
         "chat-old": {"app": "chat"},
@@ -198,7 +198,7 @@ def test_selectors_of_scales(selector: str, names: list[str]) -> None:
         ({"kind": "Pod", "name": "x"}, False),
     ],
 )
-def test_which_targets_are_watched(reference: dict[str, str], watched: bool) -> None:
+def test_deployments_and_statefulsets_are_watched(reference: dict[str, str], watched: bool) -> None:
     assert is_watched(parse(a_body(spec=a_spec(scaleTargetRef=reference)))) is watched
 
 

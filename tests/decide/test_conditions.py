@@ -44,7 +44,7 @@ def told(
         ),
     ],
 )
-def test_ready(view: ModelView, status: ConditionStatus, reason: Reason) -> None:
+def test_ready_says_whether_the_model_is_served(view: ModelView, status: ConditionStatus, reason: Reason) -> None:
     found = told(view, ConditionType.READY)
     assert (found.status, found.reason) == (status, reason)
 
@@ -68,7 +68,7 @@ def test_ready_counts_in_its_message() -> None:
         pytest.param(a_view(faults=(REFUSED,)), Mode.ENFORCE, TRUE, Reason.ENFORCING, id="other faults do not stop it"),
     ],
 )
-def test_scaling_active(view: ModelView, mode: Mode, status: ConditionStatus, reason: Reason) -> None:
+def test_scaling_active_says_whether_lull_scales(view: ModelView, mode: Mode, status: ConditionStatus, reason: Reason) -> None:
     found = told(view, ConditionType.SCALING_ACTIVE, mode)
     assert (found.status, found.reason) == (status, reason)
 
@@ -91,7 +91,7 @@ def test_recommend_says_beside_whom() -> None:
         (Reason.AWAITING_FIRST_SCRAPE, UNKNOWN),
     ],
 )
-def test_metrics_available(reason: Reason, status: ConditionStatus) -> None:
+def test_metrics_that_are_missing_are_told(reason: Reason, status: ConditionStatus) -> None:
     """What only needs patience is unknown; what somebody may have to mend is false."""
     found = told(a_view(signals=silence(reason)), ConditionType.METRICS_AVAILABLE)
     assert (found.status, found.reason) == (status, reason)
@@ -120,7 +120,7 @@ def test_an_age_is_told_roughly_so_that_it_seldom_changes(ago_s: float | None, w
 
 
 @pytest.mark.parametrize(("drains", "status"), [(True, FALSE), (False, TRUE)])
-def test_drain_missing(drains: bool, status: ConditionStatus) -> None:
+def test_a_missing_drain_is_told_with_the_mend(drains: bool, status: ConditionStatus) -> None:
     found = told(a_view(drains=drains), ConditionType.DRAIN_MISSING)
     assert found.status is status
     assert ("add lifecycle.preStop" in found.message) == (status is TRUE)

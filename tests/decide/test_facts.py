@@ -60,7 +60,7 @@ def test_columns_follow_the_models() -> None:
         pytest.param(a_view(signals=some_signals(1.0)), Reason.SERVICE_TIME_UNKNOWN, id="the only other cause"),
     ],
 )
-def test_why_demand_would_be_unknown(view: ModelView, reason: Reason) -> None:
+def test_demand_is_unknown_for_the_reason_of_the_signals(view: ModelView, reason: Reason) -> None:
     assert facts_of(view).unknown[0] is reason
 
 

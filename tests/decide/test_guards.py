@@ -48,7 +48,7 @@ def recorded(*rows: tuple[float, float, float], every_s: float = 10.0) -> Histor
         pytest.param(0, 0.0, 0.0, False, False, 1, Reason.DEMAND_RISE, id="nothing there"),
     ],
 )
-def test_wanted(
+def test_the_need_asks_for_what_the_table_says(
     current: int, need: float, safe: float, partial: bool, unreachable: bool, after: int, reason: Reason
 ) -> None:
     facts = some_facts([current], [need], [safe], is_lower_bound=partial, is_unreachable=unreachable)
@@ -158,7 +158,7 @@ def test_a_step_policy_bounds_both_directions() -> None:
         pytest.param(4, NAN, 4, Reason.NO_DATA, id="between without data"),
     ],
 )
-def test_bounds(current: int, need: float, after: int, reason: Reason) -> None:
+def test_bounds_hold_with_and_without_data(current: int, need: float, after: int, reason: Reason) -> None:
     facts = some_facts([current], [need], minimum=3, maximum=6)
     proposal = within_bounds(wanted(facts), facts)
     assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)

@@ -164,7 +164,7 @@ def test_rounds_that_come_soon_share_a_row_and_the_cautious_size_stays() -> None
         pytest.param([], 41, NAN, id="never known"),
     ],
 )
-def test_since_when_a_model_is_known(known_at: list[int], asked_at: int, since: float) -> None:
+def test_a_stretch_of_knowledge_starts_after_a_long_gap(known_at: list[int], asked_at: int, since: float) -> None:
     history = a_history(gap_s=30.0)
     for second in range(asked_at + 1):
         if second in known_at:

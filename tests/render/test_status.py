@@ -187,7 +187,7 @@ CALM = a_view(replicas=2, signals=some_signals(5.0))
         pytest.param(a_view(replicas=2, ready=1, signals=some_signals(5.0)), {}, id="another reason of a condition"),
     ],
 )
-def test_what_is_another_state(view: ModelView, rest: dict[str, Any]) -> None:
+def test_another_state_is_written_at_once(view: ModelView, rest: dict[str, Any]) -> None:
     assert state_of(rendered(planned(view), **rest)) != state_of(rendered(planned(CALM)))
 
 

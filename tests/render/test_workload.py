@@ -226,7 +226,7 @@ def test_where_nothing_is_known_to_ask_nothing_is_asked(server: dict[str, Json])
         ),
     ],
 )
-def test_which_container_serves(containers: list[dict[str, Json]], serving: str) -> None:
+def test_the_container_with_the_servers_port_serves(containers: list[dict[str, Json]], serving: str) -> None:
     model = an_owned_model(template={"spec": {"containers": containers}})
     assert [c["name"] for c in pod_of(model)["containers"] if "lifecycle" in c] == [serving]
     assert [c["name"] for c in pod_of(model)["containers"] if "readinessProbe" in c] == [serving]
@@ -415,7 +415,7 @@ def test_any_changed_value_is_noticed(tree: Json, data: st.DataObject) -> None:
         pytest.param([{"name": "a"}], [{"name": "a"}, {"name": "b"}], id="a missing item"),
     ],
 )
-def test_what_is_not_covered(live: Json, wanted: Json) -> None:
+def test_what_differs_is_not_covered(live: Json, wanted: Json) -> None:
     assert not covers(live, wanted)
 
 

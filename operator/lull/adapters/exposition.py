@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,7 @@ class Exposition:
     plan: Plan | None = None
     """The latest plan; the gauges of each model are read from it when scraped."""
     ready: dict[Key, int] = field(default_factory=dict)
+    _counted: set[tuple[str, str, str]] = field(default_factory=set)
     cycle_s: Histogram = field(init=False)
     decisions: Counter = field(init=False)
     failures: Counter = field(init=False)
@@ -48,6 +49,17 @@ class Exposition:
             "lull_cycle_failures", "Planning rounds that ended in an error of Lull's own.", registry=self.registry
         )
         self.registry.register(_Gauges(self))
+
+    def count_decision(self, key: Key, reason: str) -> None:
+        """Counts a size that was changed."""
+        self._counted.add((*key, reason))
+        self.decisions.labels(*key, reason).inc()
+
+    def forget(self, alive: Container[Key]) -> None:
+        """Drops the counts of models that went."""
+        for labels in [labels for labels in self._counted if Key(*labels[:2]) not in alive]:
+            self.decisions.remove(*labels)
+            self._counted.discard(labels)
 
     def text(self) -> bytes:
         """The metrics as Prometheus reads them."""

@@ -143,9 +143,8 @@ class Mirror:
 
     def _store_pod(self, key: Key, body: Body) -> None:
         self._unlabel(key)
-        self._gone.get(key.namespace, {}).pop(
-            key, None
-        )  # a StatefulSet's pod comes back under its name, and its series go on
+        # A StatefulSet's pod comes back under its name, and its series go on.
+        self._gone.get(key.namespace, {}).pop(key, None)
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)

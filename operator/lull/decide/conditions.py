@@ -37,11 +37,11 @@ def unreadable_conditions(fault: Fault) -> tuple[Condition, ...]:
 
 def blocker(model: ModelView) -> Fault | None:
     """What keeps Lull from scaling the target whatever the mode, if anything."""
-    if model.target is None:
-        return _no_target(model)
     for fault in model.faults:
         if fault.reason is Reason.OBJECT_NOT_OURS:
             return fault
+    if model.target is None:
+        return _trouble(model)
     if model.holder is not None:
         return Fault(
             Reason.TARGET_TAKEN,
@@ -57,10 +57,8 @@ def blocker(model: ModelView) -> Fault | None:
 
 
 def _ready(model: ModelView) -> Condition:
-    target = model.target
-    # Without a target an adopting model has no other fault worth telling; an owning one has the fault that is why.
-    fault = _no_target(model) if target is None and not model.deployment.is_owner else next(iter(model.faults), None)
-    if fault is not None or target is None:
+    fault, target = _trouble(model), model.target
+    if target is None or fault is not None:
         fault = fault or _no_target(model)
         return Condition(ConditionType.READY, ConditionStatus.FALSE, fault.reason, fault.message)
     if target.replicas == 0:
@@ -131,6 +129,16 @@ def _drain_missing(drains: bool) -> Condition:  # noqa: FBT001 - the only argume
         "no container has a preStop hook: requests sent while endpoints are updated are lost at every scale-in; "
         "add lifecycle.preStop with a sleep of 5 seconds to the workload",
     )
+
+
+def _trouble(model: ModelView) -> Fault | None:
+    """The worst that is wrong.
+
+    Without a target an adopting model has no other fault worth telling; an owning one has the fault that is why.
+    """
+    if model.target is None and not (model.deployment.is_owner and model.faults):
+        return _no_target(model)
+    return next(iter(model.faults), None)
 
 
 def _no_target(model: ModelView) -> Fault:

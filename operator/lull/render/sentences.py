@@ -26,7 +26,7 @@ _TAILS: Final = {
 
 
 def sentence(decision: Decision) -> str:
-    """What was decided and from which numbers, such as "41 requests/s at 17 a replica need 3: scale from 2 to 3"."""
+    """What was decided and why: "41 requests/s at up to 17 a replica need 3 replicas; scale from 2 to 3"."""
     parts = [part for part in (_need(decision), _change(decision), _TAILS.get(decision.reason)) if part]
     if "arrivals_rps" not in decision.evidence and decision.reason not in _TAILS:
         parts.insert(0, f"demand is unknown ({decision.reason}), so the size is held")

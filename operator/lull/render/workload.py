@@ -83,10 +83,13 @@ def _deployment(deployment: InferenceDeployment, drain_pause_s: float) -> Manife
     metadata["labels"] = {**(metadata.get("labels") or {}), **_selector(deployment)}
     pause = pause_s(deployment, drain_pause_s)
     pod = template["spec"]
-    pod["terminationGracePeriodSeconds"] = max(pod.get("terminationGracePeriodSeconds") or 0, pause + STOP_S)
     container = _serving_container(pod["containers"], deployment.spec.server.ports)
     hooks = container["lifecycle"] = container.get("lifecycle") or {}
     hooks["preStop"] = hooks.get("preStop") or {"sleep": {"seconds": pause}}
+    paused_s = (hooks["preStop"].get("sleep") or {}).get("seconds") or pause
+    pod["terminationGracePeriodSeconds"] = max(
+        pod.get("terminationGracePeriodSeconds") or 0, max(pause, paused_s) + STOP_S
+    )
     probe = container.get("readinessProbe") or _readiness(deployment)
     if probe:
         container["readinessProbe"] = probe

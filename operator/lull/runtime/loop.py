@@ -114,6 +114,7 @@ class Loop:
         ordered = sorted(plan.models.values(), key=_growth, reverse=True)
         await asyncio.gather(*(self._act_on(model, now_s) for model in ordered))
         self.reporter.forget({model.uid for model in self.mirror.models.values()})
+        self.exposition.forget(self.mirror.models)
 
     async def _act_on(self, plan: ModelPlan, now_s: float) -> None:
         model = self.mirror.models.get(plan.key)
@@ -138,7 +139,7 @@ class Loop:
                     },
                 )
             else:
-                self.exposition.decisions.labels(*plan.key, str(decision.reason)).inc()
+                self.exposition.count_decision(plan.key, str(decision.reason))
         await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
 
 

@@ -31,9 +31,9 @@ class Scaler:
         return {model.key: scale for model, scale in zip(foreign, scales, strict=True) if scale is not None}
 
     async def scale(self, model: InferenceDeployment, decision: Decision) -> Fault | None:
-        """Writes a new size, unless the target is no longer as the decision saw it; returns what went wrong.
+        """Writes a new size, unless the target is no longer as the decision saw it; returns why it was not written.
 
-        A target that changed meanwhile is not a fault: the next round decides from what is true then. Raises nothing.
+        Nothing is tried again: the next round decides from what is true then. Raises nothing.
         """
         try:
             path = await self._path(model)

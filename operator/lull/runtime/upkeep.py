@@ -33,15 +33,21 @@ class Upkeep:
         self._api = api
         self._mirror = mirror
         self._settings = settings
-        self._applied: dict[ObjectId, tuple[str, int]] = {}
+        self._applied: dict[ObjectId, tuple[str, str]] = {}
         self._refused: dict[ObjectId, tuple[str, float, Fault]] = {}
 
     async def run(self, now_s: float) -> dict[Key, tuple[Fault, ...]]:
         """Mends every owned object that needs it; returns what is wrong, by model."""
         models = [model for model in self._mirror.models.values() if isinstance(model, InferenceDeployment)]
+        self._forget({model.key for model in models})
         owners = [model for model in models if model.is_owner]
         found = await asyncio.gather(*(self._keep(model, now_s) for model in owners))
         return {model.key: faults for model, faults in zip(owners, found, strict=True) if faults}
+
+    def _forget(self, alive: set[Key]) -> None:
+        for told in (self._applied, self._refused):
+            for identity in [identity for identity in told if Key(*identity[1:]) not in alive]:
+                del told[identity]
 
     async def _keep(self, model: InferenceDeployment, now_s: float) -> tuple[Fault, ...]:
         try:
@@ -92,8 +98,7 @@ class Upkeep:
         """
         if digest_of(live) == digest and covers(live, manifest):
             return True
-        generation = int(live["metadata"].get("generation", 0))
-        return self._applied.get(identity) == (digest, generation)
+        return self._applied.get(identity) == (digest, _edition(live))
 
     async def _apply(self, identity: ObjectId, manifest: Manifest, digest: str) -> Fault | None:
         kind, namespace, name = identity
@@ -105,7 +110,7 @@ class Upkeep:
             return Fault(Reason.TEMPLATE_REFUSED, f"the API server refused {kind} {name!r}: {error}")
         except LullError as error:
             return Fault(Reason.API_UNREACHABLE, str(error))
-        self._applied[identity] = (digest, int(live["metadata"].get("generation", 0)))
+        self._applied[identity] = (digest, _edition(live))
         self._mirror.feed(Kind(kind), live)
         _LOG.info("applied", extra={"namespace": namespace, "model": name, "kind": kind})
         return None
@@ -127,3 +132,9 @@ class Upkeep:
                 "first size failed",
                 extra={"namespace": model.key.namespace, "model": model.key.name, "error": str(error)},
             )
+
+
+def _edition(live: Mapping[str, Any]) -> str:
+    """What changes with an object's spec: its generation, and where it has none (a Service) its version."""
+    metadata = live["metadata"]
+    return str(metadata.get("generation") or metadata.get("resourceVersion"))
