@@ -35,7 +35,7 @@ make_network() {
   local range
   ! network_is_ours || return 0
   [[ -z $(docker ps -aq --filter network=kind) ]] || return 0
-  docker network rm kind || true
+  docker network rm kind lull-range || true
   docker network create lull-range
   range=$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' lull-range)
   docker network rm lull-range

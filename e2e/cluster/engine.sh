@@ -66,10 +66,17 @@ raise_inotify() {
   (($(cat $file) >= 512)) || echo 512 | as_root tee $file >/dev/null || true
 }
 
+refuse_unspoken() {
+  local socket=/var/run/docker.sock
+  [[ ! -S $socket || -w $socket ]] || die "an engine may be running, but $(id -un) may not talk to it ($socket)" \
+    "add yourself to the group docker and log in again, or run this as root"
+}
+
 needed=()
 { command -v docker && PATH=$PATH:/usr/sbin:/sbin command -v dockerd; } >/dev/null || needed+=(docker.io)
 PATH=$PATH:/usr/sbin:/sbin command -v iptables >/dev/null || needed+=(iptables)
 if ! engine_answers; then
+  refuse_unspoken
   ((${#needed[@]} == 0)) || step "installed ${needed[*]}" "make 'apt-get update' work, or install and start a Docker Engine yourself" install_engine "${needed[@]}"
   # Where an init system runs, the package has started the engine already.
   engine_answers || step "Docker Engine started" "read $state/dockerd.log" start_engine

@@ -12,7 +12,8 @@ given_up() {
 
 # The engine prints "Pulling from" as soon as a registry has answered: until then it gets seconds, after that the time it needs.
 pull() {
-  local log=$LULL_CACHE/logs/pull.log pid i
+  local log pid i
+  log=$LULL_CACHE/logs/pull-$(tr -c 'a-zA-Z0-9\n' - <<<"$image").log
   docker pull "$image" >"$log" 2>&1 &
   pid=$!
   for ((i = 0; i < WAIT_FOR_ANSWER_S * 5; i++)); do

@@ -51,12 +51,13 @@ images=("$@")
 # Needed in any case, so this need not wait to hear whether a node image can be pulled.
 beside "$CLUSTER_DIR/tools.sh" kind helm
 "$CLUSTER_DIR/engine.sh"
-beside build_images
 if "$CLUSTER_DIR/registry.sh" $KINDEST_IMAGE; then
   image=$KINDEST_IMAGE
+  beside build_images
   "$CLUSTER_DIR/tools.sh" kubectl
   join
 else
+  beside build_images
   make_node_image
   image=$("$CLUSTER_DIR/node-image.sh" --tag)
 fi

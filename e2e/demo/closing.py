@@ -29,7 +29,7 @@ def closing_panel(summary: Mapping[str, Any]) -> RenderableType:
         title="[bold]what it came to[/bold]",
         border_style="red" if wrong else "green",
         box=box.ROUNDED,
-        padding=(1, 2),
+        padding=(1, 1),
     )
 
 
@@ -51,7 +51,7 @@ def _headline(summary: Mapping[str, Any]) -> Text:
 
 
 def _models(summary: Mapping[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("model", no_wrap=True)
     for heading in ("requests", "lost", "p50", "p95", "goal", "peak", "pod-s", "fixed"):
         table.add_column(heading, justify="right", no_wrap=True)

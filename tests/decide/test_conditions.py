@@ -68,7 +68,9 @@ def test_ready_counts_in_its_message() -> None:
         pytest.param(a_view(faults=(REFUSED,)), Mode.ENFORCE, TRUE, Reason.ENFORCING, id="other faults do not stop it"),
     ],
 )
-def test_scaling_active_says_whether_lull_scales(view: ModelView, mode: Mode, status: ConditionStatus, reason: Reason) -> None:
+def test_scaling_active_says_whether_lull_scales(
+    view: ModelView, mode: Mode, status: ConditionStatus, reason: Reason
+) -> None:
     found = told(view, ConditionType.SCALING_ACTIVE, mode)
     assert (found.status, found.reason) == (status, reason)
 

@@ -1,5 +1,7 @@
 """The need, and the guards one by one; then what holds for every fleet whatever happens to it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,15 @@ def test_scale_out_takes_the_least_of_its_window(
     facts = some_facts([4], [8.0], up_window_s=window_s, history=recorded(*((4, need, need) for need in rounds)))
     proposal = stabilized(wanted(facts), facts)
     assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+def test_each_model_has_its_own_window() -> None:
+    """All windows are looked at together, and each model is held back by its own alone."""
+    history = a_history()
+    for ago_s, safe in ((50.0, 9.0), (30.0, 2.0), (10.0, 2.0)):
+        history.record(an_observation({f"m{i}": (4, 2, safe) for i in range(3)}), START_S - ago_s)
+    facts = replace(some_facts([4] * 3, [2.0] * 3, history=history), down_window_s=np.array([20.0, 50.0, 0.0]))
+    assert list(stabilized(wanted(facts), facts).desired) == [2, 4, 2]
 
 
 def test_stabilisation_never_turns_a_direction_around() -> None:

@@ -48,7 +48,9 @@ def test_without_policies_there_is_no_bound() -> None:
         pytest.param(3, (percent(900),), SelectPolicy.MAX, 30, id="many times over"),
     ],
 )
-def test_growth_is_bounded_as_an_hpa_bounds_it(current: int, policies: tuple[Policy, ...], select: SelectPolicy, highest: int) -> None:
+def test_growth_is_bounded_as_an_hpa_bounds_it(
+    current: int, policies: tuple[Policy, ...], select: SelectPolicy, highest: int
+) -> None:
     assert bounds(current, up=Rules(policies=policies, select_policy=select)) == (0, highest)
 
 
@@ -66,7 +68,9 @@ def test_growth_is_bounded_as_an_hpa_bounds_it(current: int, policies: tuple[Pol
         pytest.param(4, (percent(1000),), SelectPolicy.MAX, 0, id="more than everything"),
     ],
 )
-def test_shrinking_is_bounded_as_an_hpa_bounds_it(current: int, policies: tuple[Policy, ...], select: SelectPolicy, lowest: int) -> None:
+def test_shrinking_is_bounded_as_an_hpa_bounds_it(
+    current: int, policies: tuple[Policy, ...], select: SelectPolicy, lowest: int
+) -> None:
     assert bounds(current, down=Rules(policies=policies, select_policy=select)) == (lowest, UNBOUNDED)
 
 

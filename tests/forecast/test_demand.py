@@ -131,7 +131,9 @@ def test_nothing_arriving_and_nothing_waiting_sizes_for_nothing() -> None:
         pytest.param({"server": GENERIC}, some_signals(15.0, waiting=None), 1, None, id="generic without a backlog"),
     ],
 )
-def test_what_waits_is_the_queue_without_the_work(model: dict[str, object], signals: Signals, ready: int, waiting: float | None) -> None:
+def test_what_waits_is_the_queue_without_the_work(
+    model: dict[str, object], signals: Signals, ready: int, waiting: float | None
+) -> None:
     load = load_of(a_view(a_model(**model), replicas=4, ready=ready, signals=signals))
     np.testing.assert_allclose(load.backlog[0], math.nan if waiting is None else waiting)
 
