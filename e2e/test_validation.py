@@ -29,6 +29,14 @@ def setting(path: str, value: Any) -> Change:
     return change
 
 
+def several(*changes: Change) -> Change:
+    def change(spec: Any) -> None:
+        for one in changes:
+            one(spec)
+
+    return change
+
+
 BAD = {
     "no server": (setting("server", None), ["spec.server", "Required"]),
     "no objective": (setting("slo.objectives", []), ["spec.slo.objectives", "at least 1"]),
@@ -44,6 +52,14 @@ BAD = {
     "concurrency of zero": (
         setting("capacity", {"concurrency": 0}),
         ["spec.capacity.concurrency", "greater than or equal to 1"],
+    ),
+    "concurrency of a generic server": (
+        several(
+            setting("capacity", {"concurrency": 4}),
+            setting("server", {"runtime": "generic", "queries": {"requestsPerSecond": "x"}}),
+            setting("server.ports", [{"name": "http", "port": 8000, "role": "HTTP"}]),
+        ),
+        ["spec.capacity.concurrency", "state spec.capacity.requestsPerSecond"],
     ),
     "no most": (setting("maxReplicas", None), ["spec.maxReplicas", "Required"]),
     "fewest above most": (setting("minReplicas", 9), ["spec.minReplicas must not be greater than spec.maxReplicas"]),

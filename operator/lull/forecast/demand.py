@@ -56,7 +56,7 @@ def estimate(models: Sequence[ModelView], *, window_s: float) -> Load:
     return Load(
         arrivals_rps=arrivals,
         backlog=backlog,
-        service_time_s=_column([s.service_time_s for s in signals]),
+        service_time_s=_column([_service_time_s(model) for model in models]),
         sizing_rps=upper + np.nan_to_num(backlog) / DRAIN_S,
         is_lower_bound=np.array(
             [s.fault is not None and s.fault.reason is Reason.PARTIAL_DATA for s in signals], dtype=bool
@@ -76,6 +76,18 @@ def _waiting(model: ModelView) -> float | None:
         assert capacity.requests_per_second is not None  # noqa: S101 - the CRD has exactly one of the two
         busy = max(float(target.ready), (signals.completions_rps or 0.0) / capacity.requests_per_second)
     return max(0.0, signals.in_flight - busy)
+
+
+def _service_time_s(model: ModelView) -> float | None:
+    """Mean time of work; where a server's own figure contains the wait, Little's law bounds it.
+
+    No more than the replicas' slots can be worked on at a time, so service takes at most slots over completions.
+    """
+    signals, target, slots = model.signals, model.target, model.deployment.spec.capacity.concurrency
+    measured_s = signals.service_time_s
+    if measured_s is None or slots is None or target is None or not signals.completions_rps or not target.ready:
+        return measured_s
+    return min(measured_s, slots * target.ready / signals.completions_rps)
 
 
 def _column(values: Sequence[float | None]) -> F64:

@@ -227,6 +227,9 @@ def _fault_of(spec: Spec) -> str | None:
         != (spec.scale_target_ref is None),
         "spec.capacity needs exactly one of requestsPerSecond and concurrency": (capacity.requests_per_second is None)
         != (capacity.concurrency is None),
+        "spec.capacity.concurrency needs a measured service time, which runtime generic does not have": (
+            capacity.concurrency is None or spec.server.runtime is not Runtime.GENERIC
+        ),
         "spec.capacity must be greater than 0": (capacity.requests_per_second or capacity.concurrency or 0) > 0,
         "spec.slo.objectives must not be empty": len(spec.slo.objectives) > 0,
         "spec.slo.objectives need a percentile of at least 50 and below 100, and a threshold above 0": all(
