@@ -33,8 +33,7 @@ test-unit: setup ## run the tests that need no cluster
 	$(VENV)/bin/python -m pytest tests
 
 cluster: ## bring up the kind cluster and our images in it, from nothing (NODES=2 for two nodes)
-	e2e/cluster/up.sh
-	e2e/cluster/images.sh
+	e2e/cluster/up.sh all
 
 cluster-down: ## remove the cluster, and the Docker Engine if it was started for it
 	e2e/cluster/down.sh

@@ -33,7 +33,11 @@ context() {
 
 from_image() { if has_image $PYTHON_IMAGE; then echo $PYTHON_IMAGE; else "$CLUSTER_DIR/debian.sh" --tag; fi; }
 
-base_tag() { echo "lull-base:$({ from_image; context; } | short_hash)"; }
+base_tag() {
+  local hash
+  hash=$({ from_image; context; } | short_hash)
+  echo "lull-base:$hash"
+}
 
 build() { context | docker_build "$(base_tag)" --build-arg "FROM_IMAGE=$(from_image)"; }
 

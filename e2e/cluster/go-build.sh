@@ -50,8 +50,10 @@ describe() {
 }
 
 target_dir() {
+  local hash
   describe "$1"
-  echo "$LULL_CACHE/go/$1-$({ go env GOVERSION GOARCH; echo "${packages[*]} $tags $ldflags"; pack "$modules" "$module"; } | short_hash)"
+  hash=$({ go env GOVERSION GOARCH; echo "${packages[*]} $tags $ldflags"; pack "$modules" "$module"; } | short_hash)
+  echo "$LULL_CACHE/go/$1-$hash"
 }
 
 compile() {

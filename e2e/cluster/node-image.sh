@@ -3,7 +3,7 @@
 #   node-image.sh            builds it if this one is not there yet
 #   node-image.sh --root     only Debian's part of it, which waits for no compiler
 #   node-image.sh --programs only what has to be compiled for it
-#   node-image.sh --tag      prints its name; --exists says by its exit status whether it is there
+#   node-image.sh --tag      prints its name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # No registry's name: nothing is ever pulled under it.
@@ -12,25 +12,34 @@ MEND="read the log; then run this again, what is done is kept"
 node=$CLUSTER_DIR/node
 program_targets=(kubernetes etcd coredns containerd pause)
 
-root_tag() { echo "lull-node-root:$({ "$CLUSTER_DIR/debian.sh" --tag; pack "$node" root; } | short_hash)"; }
+# A hash is put into a variable first: "echo" would hide that computing it failed.
+root_tag() {
+  local hash
+  hash=$({ "$CLUSTER_DIR/debian.sh" --tag; pack "$node" root; } | short_hash)
+  echo "lull-node-root:$hash"
+}
 
+# How it is put together counts as well; comments and the order of steps do not.
 image_tag() {
-  local target
-  echo "lull-node:$({
+  local target dir hash
+  hash=$({
     root_tag
-    for target in "${program_targets[@]}"; do "$CLUSTER_DIR/go-build.sh" --dir "$target" | xargs basename; done
+    for target in "${program_targets[@]}"; do
+      dir=$("$CLUSTER_DIR/go-build.sh" --dir "$target")
+      echo "${dir##*/}"
+    done
     pack "$node" .
-    # How it is put together counts as well; comments and the order of steps do not.
     echo "$CONTROL_PLANE_REPOSITORY"
     declare -f build_base control_plane_images from_programs build_control_plane preload
-  } | short_hash)"
+  } | short_hash)
+  echo "lull-node:$hash"
 }
 
 build_root() { pack "$node/root" . | docker_build "$(root_tag)" --build-arg "DEBIAN_IMAGE=$("$CLUSTER_DIR/debian.sh" --tag)"; }
 
 find_programs() {
   local target
-  declare -gA dir
+  declare -gA dir=()
   for target in "${program_targets[@]}"; do dir[$target]=$("$CLUSTER_DIR/go-build.sh" --dir "$target"); done
 }
 
@@ -104,7 +113,6 @@ make_programs() { "$CLUSTER_DIR/go-build.sh" "${program_targets[@]}"; }
 tag=$(image_tag)
 [[ ${1:-} != --tag ]] || { echo "$tag"; exit; }
 ! has_image "$tag" || exit 0
-[[ ${1:-} != --exists ]] || exit 1
 case ${1:-} in
   --root) make_root ;;
   --programs) make_programs ;;

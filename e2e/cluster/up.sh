@@ -35,13 +35,10 @@ build_images() { ((${#images[@]} == 0)) || "$CLUSTER_DIR/images.sh" --build "${i
 
 # Compiling takes all cores for minutes: what mostly waits for the network or the disk runs beside it.
 make_node_image() {
-  "$CLUSTER_DIR/node-image.sh" --exists || {
-    say "no node image can be pulled: Kubernetes is compiled from Go modules, once, about five minutes on two cores"
-    beside "$CLUSTER_DIR/go-build.sh" --download
-    beside "$CLUSTER_DIR/node-image.sh" --root
-  }
+  say "no node image can be pulled: Kubernetes is compiled from Go modules, once, about five minutes on two cores"
+  beside "$CLUSTER_DIR/go-build.sh" --download
+  beside "$CLUSTER_DIR/node-image.sh" --root
   "$CLUSTER_DIR/node-image.sh" --programs
-  "$CLUSTER_DIR/tools.sh" kubectl
   join
   "$CLUSTER_DIR/node-image.sh"
 }
@@ -51,15 +48,11 @@ images=("$@")
 # Needed in any case, so this need not wait to hear whether a node image can be pulled.
 beside "$CLUSTER_DIR/tools.sh" kind helm
 "$CLUSTER_DIR/engine.sh"
-if "$CLUSTER_DIR/registry.sh" $KINDEST_IMAGE; then
-  image=$KINDEST_IMAGE
-  beside build_images
-  "$CLUSTER_DIR/tools.sh" kubectl
-  join
-else
-  beside build_images
-  make_node_image
-  image=$("$CLUSTER_DIR/node-image.sh" --tag)
-fi
+image=$KINDEST_IMAGE
+"$CLUSTER_DIR/registry.sh" $KINDEST_IMAGE || image=$("$CLUSTER_DIR/node-image.sh" --tag)
+beside build_images
+has_image "$image" || make_node_image
+"$CLUSTER_DIR/tools.sh" kubectl
+join
 "$CLUSTER_DIR/cluster.sh" "$image" "${images[@]}"
 say "context $CONTEXT; kubectl, kind and helm are in $LULL_CACHE/bin" $SECONDS

@@ -17,6 +17,7 @@ from lull.forecast.demand import Load, estimate
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.history import History, Observation
 from lull.model.plan import ModelPlan, Plan
+from lull.model.spec import Key
 from lull.settings import Mode, Settings
 
 _NOTHING_KNOWN: Final = Demand(None, None, None, None)
@@ -55,35 +56,31 @@ def plan_cycle(snapshot: Snapshot, history: History, settings: Settings, now_s: 
         sizing_rps=load.sizing_rps,
         backlog=load.backlog,
     )
-    plans = {
-        model.key: ModelPlan(
-            key=model.key,
-            mode=mode_of(model, settings),
-            decision=None,
-            demand=_NOTHING_KNOWN,
-            conditions=conditions(model, mode_of(model, settings), None),
-        )
-        for model in snapshot.models
-    }
     known_at_s = history.known_at_s(facts.uids)
+    plans = _undecided(snapshot, settings)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
-        plans[model.key] = ModelPlan(
-            key=model.key,
-            mode=modes[i],
-            decision=decisions[i],
-            demand=demand,
-            conditions=conditions(model, modes[i], demand.age_s),
-        )
-    for broken in snapshot.unreadable:
-        said = unreadable_conditions(broken.fault)
-        plans[broken.key] = ModelPlan(broken.key, settings.mode, None, _NOTHING_KNOWN, said)
+        said = conditions(model, modes[i], demand.age_s)
+        plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, said)
     return Plan(at_s=now_s, models=plans, observation=_observe(facts))
 
 
 def mode_of(model: ModelView, settings: Settings) -> Mode:
     """The mode in force: the model's own, else the operator's."""
     return model.deployment.spec.mode or settings.mode
+
+
+def _undecided(snapshot: Snapshot, settings: Settings) -> dict[Key, ModelPlan]:
+    """Plans of what has nothing to decide about: models without a target, specs that cannot be read."""
+    plans = {}
+    for model in snapshot.models:
+        if model.target is None:
+            mode = mode_of(model, settings)
+            plans[model.key] = ModelPlan(model.key, mode, None, _NOTHING_KNOWN, conditions(model, mode, None))
+    for broken in snapshot.unreadable:
+        said = unreadable_conditions(broken.fault)
+        plans[broken.key] = ModelPlan(broken.key, settings.mode, None, _NOTHING_KNOWN, said)
+    return plans
 
 
 def _demand(model: ModelView, load: Load, i: int, known_s_ago: float) -> Demand:
