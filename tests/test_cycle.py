@@ -232,6 +232,15 @@ def test_a_load_with_an_unknown_service_time_is_unknown() -> None:
     assert (decision.after, decision.reason) == (8, Reason.SERVICE_TIME_UNKNOWN)
 
 
+def test_pods_that_fail_make_the_others_no_faster() -> None:
+    """What all pods completed within the last minute says nothing of the one that is left."""
+    quick = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    story = Story(a_model(capacity={"concurrency": 1}, behavior=quick), replicas=8)
+    story.goes_on(some_signals(40.0, service_time_s=0.1), for_s=60)
+    before = story.replicas
+    assert story.goes_on(some_signals(40.0, service_time_s=0.1), ready=1).after >= before
+
+
 @pytest.mark.parametrize("service_time_s", [0.3, 0.6, 0.7, 0.75, 0.79, 0.799, 0.81, 2.0])
 def test_a_constant_load_does_not_flap(service_time_s: float) -> None:
     """Also where the service time alone comes close to the threshold of 0.8 s."""

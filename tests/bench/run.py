@@ -71,7 +71,9 @@ def a_fleet() -> Snapshot:
     views = []
     for i, rps in enumerate(chance.exponential(100.0, MODELS)):
         model = parse({**body, "metadata": {**body["metadata"], "name": f"m{i}", "uid": f"u{i}"}})
-        signals = Signals(float(rps), 0.0, None, 0.0, float(rps), 0.05, 3.0)
+        signals = Signals(
+            completions_rps=float(rps), waiting=0.0, recent_rps=float(rps), service_time_s=0.05, age_s=3.0
+        )
         views.append(ModelView(model, Target(3, 3, drains=True), signals))
     return Snapshot(tuple(views))
 

@@ -310,6 +310,11 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(a_spec(scaleTargetRef=None), "template and scaleTargetRef", id="no target"),
         pytest.param(a_spec(template=a_template()), "template and scaleTargetRef", id="two targets"),
         pytest.param(a_spec(server={"runtime": "generic"}), "queries", id="generic without queries"),
+        pytest.param(
+            a_spec(server={"runtime": "generic", "queries": {"requestsPerSecond": "x"}}, capacity={"concurrency": 4}),
+            "spec.capacity.concurrency needs a measured service time",
+            id="generic with a concurrency",
+        ),
         pytest.param(a_spec(server={"runtime": "triton"}), "modelName", id="triton without a model"),
         pytest.param(
             a_spec(behavior={"scaleDown": {"selectPolicy": "Sometimes"}}), "selectPolicy", id="an unknown select policy"

@@ -158,6 +158,11 @@ def test_the_grace_outlasts_the_pause(asked: int | None, given: int) -> None:
     assert pod_of(an_owned_model(template=template))["terminationGracePeriodSeconds"] == given
 
 
+def test_the_grace_outlasts_a_longer_pause_of_the_users() -> None:
+    template = a_pod_template(lifecycle={"preStop": {"sleep": {"seconds": 120}}})
+    assert pod_of(an_owned_model(template=template))["terminationGracePeriodSeconds"] == 120 + STOP_S
+
+
 @pytest.mark.parametrize(
     "lifecycle",
     [

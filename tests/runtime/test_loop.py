@@ -231,6 +231,12 @@ def test_what_is_unknown_is_no_metric() -> None:
     assert "lull_model_data_age_seconds{" not in text
 
 
+def test_a_model_that_went_is_no_metric() -> None:
+    world = World(rps=30.0)
+    loop = world.lives(lambda: world.mirror.feed(Kind.MODEL, a_body(version=2), is_gone=True))
+    assert b'name="chat"' not in loop.exposition.text()
+
+
 def test_before_the_first_round_there_are_metrics_without_models() -> None:
     async def look(api: Api) -> str:
         return Exposition(api).text().decode()

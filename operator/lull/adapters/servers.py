@@ -26,6 +26,8 @@ class Dialect:
     growth: str
     waiting: str | None = None
     in_flight: str | None = None
+    has_wait_in_busy: bool = False
+    """Whether ``busy`` contains the wait in the queue."""
     counts_from_start: bool = True
     """Whether completions exist, at zero, before the first request. Where not, a scraped pod without them is idle."""
 
@@ -51,6 +53,7 @@ DIALECTS: Final[Mapping[Runtime, Dialect]] = {
         busy=f"{_BY} (rate(model_infer_request_duration_sum[$w]))",
         in_flight='sum by (namespace, pod) (rest_server_requests_in_progress{method="POST"})',
         growth='sum by (namespace, pod) (deriv(rest_server_requests_in_progress{method="POST"}[$w]))',
+        has_wait_in_busy=True,
         counts_from_start=False,
     ),
 }

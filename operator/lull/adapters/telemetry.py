@@ -140,6 +140,7 @@ def _sums(
         recent_rps=_recent(total("recent_completions", everyone), total("recent_growth", pods.live)),
         # two rates, each extrapolated by itself, can differ by a hair below zero
         service_time_s=busy / completions if busy and busy > 0.0 and completions > 0.0 else None,
+        has_wait_in_service=DIALECTS[runtime].has_wait_in_busy,
         age_s=age_s,
         fault=fault,
     )

@@ -81,13 +81,16 @@ def _waiting(model: ModelView) -> float | None:
 def _service_time_s(model: ModelView) -> float | None:
     """Mean time of work; where a server's own figure contains the wait, Little's law bounds it.
 
-    No more than the replicas' slots can be worked on at a time, so service takes at most slots over completions.
+    No more than the replicas' slots can be worked on at a time, so service takes at most slots over completions. All
+    replicas count, the Ready ones or not: completions are of the whole window, and a pod that failed a moment ago
+    made the others no faster.
     """
     signals, target, slots = model.signals, model.target, model.deployment.spec.capacity.concurrency
     measured_s = signals.service_time_s
-    if measured_s is None or slots is None or target is None or not signals.completions_rps or not target.ready:
+    if measured_s is None or not signals.has_wait_in_service or slots is None or target is None:
         return measured_s
-    return min(measured_s, slots * target.ready / signals.completions_rps)
+    replicas = max(target.replicas, target.ready)
+    return min(measured_s, slots * replicas / signals.completions_rps) if signals.completions_rps else measured_s
 
 
 def _column(values: Sequence[float | None]) -> F64:

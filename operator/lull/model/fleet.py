@@ -34,6 +34,8 @@ class Signals:
     """Completions plus growth of the backlog over the newest part of the window alone."""
     service_time_s: float | None = None
     """Mean seconds of work per request, waiting not counted where the server tells the two apart."""
+    has_wait_in_service: bool = False
+    """Whether the server's service time contains the wait in its queue."""
     age_s: float | None = None
     """Seconds since the oldest of the newest scrapes of its Ready pods."""
     fault: Fault | None = None
