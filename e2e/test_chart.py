@@ -221,6 +221,7 @@ def test_the_operator_may_do_this_and_nothing_else(rendered: list[dict[str, Any]
         "watch": {(group, resource, verb) for group, resource in watched for verb in ("list", "watch")},
         "own": {
             ("apps", "deployments", "create"),
+            ("apps", "deployments", "get"),
             ("apps", "deployments", "patch"),
             ("", "services", "create"),
             ("", "services", "patch"),

@@ -160,6 +160,13 @@ def test_partial_data_speaks_against_scale_in_until_the_window_has_passed() -> N
     assert story.replicas == 1
 
 
+def test_a_lower_bound_holds_no_rise_back() -> None:
+    """Little was seen because pods were missing, so it is no recommendation to stay small."""
+    story = Story(a_model(behavior={"scaleUp": {"stabilizationWindowSeconds": 60}}), replicas=2)
+    story.goes_on(a_glimpse(1.0), for_s=100)
+    assert story.goes_on(some_signals(30.0)).after == NEED_OF_30
+
+
 def test_paused_decides_nothing_and_still_tells_the_demand() -> None:
     story = Story(a_model(mode="Paused"), replicas=2)
     decision = story.goes_on(some_signals(60.0), for_s=400)
@@ -236,9 +243,10 @@ def test_pods_that_fail_make_the_others_no_faster() -> None:
     """What all pods completed within the last minute says nothing of the one that is left."""
     quick = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     story = Story(a_model(capacity={"concurrency": 1}, behavior=quick), replicas=8)
-    story.goes_on(some_signals(40.0, service_time_s=0.1), for_s=60)
+    signals = some_signals(40.0, service_time_s=0.1, has_wait_in_service=True)
+    story.goes_on(signals, for_s=60)
     before = story.replicas
-    assert story.goes_on(some_signals(40.0, service_time_s=0.1), ready=1).after >= before
+    assert story.goes_on(signals, ready=1).after >= before
 
 
 @pytest.mark.parametrize("service_time_s", [0.3, 0.6, 0.7, 0.75, 0.79, 0.799, 0.81, 2.0])
@@ -283,12 +291,13 @@ def test_no_models_is_a_plan_too() -> None:
     assert list(plan.observation.uids) == []
 
 
-def test_demand_tells_its_age_while_it_is_unknown() -> None:
+@pytest.mark.parametrize("signals", [silence(), a_glimpse(5.0)], ids=["unknown", "partial"])
+def test_demand_tells_its_age_while_it_is_not_wholly_known(signals: Signals) -> None:
     story = Story()
     story.goes_on(some_signals(5.0, age_s=7.0))
     assert story.plans[-1].demand.age_s == 7.0
     known_at_s = story.now_s - TICK_S
-    story.goes_on(silence(), for_s=300)
+    story.goes_on(signals, for_s=300)
     assert story.plans[-1].demand.age_s == story.now_s - TICK_S - known_at_s
 
 

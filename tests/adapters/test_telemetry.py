@@ -107,6 +107,7 @@ def test_mlserver_tells_what_is_in_flight_for_the_whole_server() -> None:
     found = world.signals()
     assert (found.completions_rps, found.in_flight, found.waiting) == (10.0, 30.0, None)
     assert (found.backlog_growth_rps, found.service_time_s, found.fault) == (1.5, 0.1, None)
+    assert found.has_wait_in_service
 
 
 def test_a_scraped_mlserver_without_any_count_has_served_nothing_yet() -> None:

@@ -139,25 +139,21 @@ def test_what_waits_is_the_queue_without_the_work(
 
 
 @pytest.mark.parametrize(
-    ("measured_s", "service_s"),
+    ("measured_s", "has_wait", "service_s"),
     [
-        pytest.param(5.0, 0.4, id="two replicas with four slots cannot be busy for longer at 20/s"),
-        pytest.param(0.1, 0.1, id="what is shorter is no contradiction"),
-        pytest.param(None, None, id="what is unknown stays so"),
+        pytest.param(5.0, True, 0.4, id="two replicas with four slots cannot be busy for longer at 20/s"),
+        pytest.param(0.1, True, 0.1, id="what is shorter is no contradiction"),
+        pytest.param(5.0, False, 5.0, id="a server that tells the two apart is believed"),
+        pytest.param(None, True, None, id="what is unknown stays so"),
     ],
 )
 def test_a_service_time_that_contains_the_wait_is_bounded_by_littles_law(
-    measured_s: float | None, service_s: float | None
+    measured_s: float | None, has_wait: bool, service_s: float | None
 ) -> None:
     """MLServer's figure grows with its queue, and a queue must not look like slow work."""
     model = a_model(server=MLSERVER, capacity={"concurrency": 4})
-    load = load_of(
-        a_view(
-            model,
-            replicas=2,
-            signals=some_signals(20.0, waiting=None, service_time_s=measured_s, has_wait_in_service=True),
-        )
-    )
+    signals = some_signals(20.0, waiting=None, service_time_s=measured_s, has_wait_in_service=has_wait)
+    load = load_of(a_view(model, replicas=2, signals=signals))
     np.testing.assert_allclose(load.service_time_s[0], math.nan if service_s is None else service_s)
 
 

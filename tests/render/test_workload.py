@@ -18,25 +18,28 @@ from lull.render.workload import STOP_S, covers, digest_of, manifests, pause_s
 
 Json = Any
 
-RICH: dict[str, Json] = {
-    "metadata": {"labels": {"team": "search"}, "annotations": {"prometheus.io/scrape": "true"}},
-    "spec": {
-        "nodeSelector": {"gpu": "a100"},
-        "tolerations": [{"operator": "Exists"}],
-        "initContainers": [{"name": "fetch", "image": "fetch:1"}],
-        "containers": [
-            {"name": "proxy", "image": "proxy:1", "ports": [{"containerPort": 9901}]},
-            {
-                "name": "server",
-                "image": "triton:1",
-                "ports": [{"name": "http", "containerPort": 8000}],
-                "resources": {"limits": {"nvidia.com/gpu": 1, "cpu": "1500m"}},
-                "volumeMounts": [{"name": "models", "mountPath": "/models"}],
-            },
-        ],
-        "volumes": [{"name": "models", "emptyDir": {}}],
-    },
-}
+
+def a_rich_template() -> dict[str, Json]:
+    """A template with something of everything, made anew for each test."""
+    return {
+        "metadata": {"labels": {"team": "search"}, "annotations": {"prometheus.io/scrape": "true"}},
+        "spec": {
+            "nodeSelector": {"gpu": "a100"},
+            "tolerations": [{"operator": "Exists"}],
+            "initContainers": [{"name": "fetch", "image": "fetch:1"}],
+            "containers": [
+                {"name": "proxy", "image": "proxy:1", "ports": [{"containerPort": 9901}]},
+                {
+                    "name": "server",
+                    "image": "triton:1",
+                    "ports": [{"name": "http", "containerPort": 8000}],
+                    "resources": {"limits": {"nvidia.com/gpu": 1, "cpu": "1500m"}},
+                    "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+                },
+            ],
+            "volumes": [{"name": "models", "emptyDir": {}}],
+        },
+    }
 
 
 def made(model: InferenceDeployment | None = None, drain_pause_s: float = 5.0) -> dict[str, dict[str, Json]]:
@@ -79,7 +82,7 @@ def test_a_service_that_is_there_is_not_made_again() -> None:
 
 def test_replicas_are_never_written() -> None:
     """Size goes through the scale subresource alone, or a template's change would undo a decision."""
-    assert "replicas" not in made(an_owned_model(template=RICH))["Deployment"]["spec"]
+    assert "replicas" not in made(an_owned_model(template=a_rich_template()))["Deployment"]["spec"]
 
 
 def test_what_is_made_goes_with_its_owner() -> None:
@@ -90,7 +93,7 @@ def test_what_is_made_goes_with_its_owner() -> None:
 
 
 def test_pods_are_selected_by_one_label_that_nobody_else_has() -> None:
-    found, label = made(an_owned_model(template=RICH)), {"lull.dev/model": "chat"}
+    found, label = made(an_owned_model(template=a_rich_template())), {"lull.dev/model": "chat"}
     assert found["Deployment"]["spec"]["selector"] == {"matchLabels": label}
     assert found["Service"]["spec"]["selector"] == label
     assert found["Deployment"]["spec"]["template"]["metadata"]["labels"] == {"team": "search"} | label
@@ -98,15 +101,14 @@ def test_pods_are_selected_by_one_label_that_nobody_else_has() -> None:
 
 def test_the_template_is_kept_whole() -> None:
     """Everything in it is in the Deployment's, as it was written."""
-    assert covers(made(an_owned_model(template=RICH))["Deployment"]["spec"]["template"], RICH)
+    assert covers(made(an_owned_model(template=a_rich_template()))["Deployment"]["spec"]["template"], a_rich_template())
 
 
 def test_the_spec_is_not_touched() -> None:
     """It is what the mirror holds, and it would be compared with itself for ever."""
-    model = an_owned_model(template=RICH)
-    before = copy.deepcopy(model.spec.template)
+    model = an_owned_model(template=a_rich_template())
     manifests(model, 5.0)
-    assert model.spec.template == before == RICH
+    assert model.spec.template == a_rich_template()
 
 
 def test_a_rollout_never_serves_with_fewer_pods() -> None:
@@ -219,7 +221,7 @@ def test_where_nothing_is_known_to_ask_nothing_is_asked(server: dict[str, Json])
 @pytest.mark.parametrize(
     ("containers", "serving"),
     [
-        pytest.param(RICH["spec"]["containers"], "server", id="the one that declares a server's port"),
+        pytest.param(a_rich_template()["spec"]["containers"], "server", id="the one that declares a server's port"),
         pytest.param([{"name": "a", "image": "x"}, {"name": "b", "image": "x"}], "a", id="else the first"),
         pytest.param(
             [
@@ -314,7 +316,9 @@ def digests(model: InferenceDeployment, drain_pause_s: float = 5.0) -> list[str 
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
-    assert digests(an_owned_model(template=RICH)) == digests(an_owned_model(template=turned(RICH)))
+    assert digests(an_owned_model(template=a_rich_template())) == digests(
+        an_owned_model(template=turned(a_rich_template()))
+    )
 
 
 def test_the_digest_is_the_same_at_every_start() -> None:
@@ -324,9 +328,9 @@ def test_the_digest_is_the_same_at_every_start() -> None:
 
 
 def test_another_template_has_another_digest() -> None:
-    other = copy.deepcopy(RICH)
+    other = a_rich_template()
     other["spec"]["containers"][1]["image"] = "triton:2"
-    assert digests(an_owned_model(template=RICH))[0] != digests(an_owned_model(template=other))[0]
+    assert digests(an_owned_model(template=a_rich_template()))[0] != digests(an_owned_model(template=other))[0]
 
 
 def test_another_pause_has_another_digest() -> None:
@@ -426,7 +430,7 @@ def test_what_differs_is_not_covered(live: Json, wanted: Json) -> None:
 
 def test_what_the_api_server_makes_of_a_deployment_is_covered() -> None:
     """Its defaults, as they come back from a real one."""
-    wanted = made(an_owned_model(template=RICH))["Deployment"]
+    wanted = made(an_owned_model(template=a_rich_template()))["Deployment"]
     live = copy.deepcopy(wanted)
     live["metadata"] |= {"uid": "u", "generation": 1, "resourceVersion": "7"}
     live["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
