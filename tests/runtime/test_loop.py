@@ -174,12 +174,24 @@ def test_a_scaling_is_told_even_when_its_status_is_not_written() -> None:
     assert [event["reason"] for event in world.cluster.events] == ["DemandRise"]
 
 
-def test_a_refused_scaling_is_neither_told_nor_counted() -> None:
+def test_a_refused_scaling_is_not_counted_and_its_condition_says_why_until_it_goes_through() -> None:
     world = World(rps=30.0)
     world.cluster.refusals["PATCH", SCALE] = refused(403, "no right")
-    loop = world.lives()
-    assert world.cluster.events == []
-    assert b"lull_decisions_total{" not in loop.exposition.text()
+    told, counted = [], []
+
+    def look() -> None:
+        told.append({condition["type"]: condition for condition in world.status["conditions"]}["ScalingActive"])
+        counted.append([event["reason"] for event in world.cluster.events])
+
+    world.lives(lambda: None, look, world.cluster.refusals.clear, lambda: None, look)
+
+    assert [(condition["status"], condition["reason"]) for condition in told] == [
+        ("False", "ScaleRefused"),
+        ("True", "Enforcing"),
+    ]
+    assert "no right" in told[0]["message"]
+    assert counted[0] == ["ScaleRefused"]
+    assert sorted(counted[1][1:]) == ["DemandRise", "Enforcing"]
 
 
 def test_events_that_fail_end_nothing() -> None:

@@ -40,7 +40,7 @@ def test_a_size_that_changed_meanwhile_is_left_as_it_is() -> None:
     cluster = FakeCluster().has(DEPLOYMENTS, a_deployment(replicas=9))
     fault = scaled(cluster, 2, 5)
     assert fault is not None
-    assert fault.reason is Reason.SCALE_REFUSED
+    assert fault.reason is Reason.TARGET_CHANGED
     assert "changed" in fault.message
     assert size_of(cluster) == 9
     assert cluster.writes() == []
@@ -61,7 +61,7 @@ def test_a_size_that_changes_between_look_and_write_is_left_as_it_is() -> None:
     cluster.answer = with_a_rival  # type: ignore[method-assign]
     fault = scaled(cluster, 2, 5)
     assert fault is not None
-    assert fault.reason is Reason.SCALE_REFUSED
+    assert fault.reason is Reason.TARGET_CHANGED
     assert size_of(cluster) == 9
 
 

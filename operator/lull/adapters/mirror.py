@@ -78,7 +78,7 @@ class Mirror:
             return
         if is_gone:
             self._bury(uid)
-            if known is None or known[0] == uid:
+            if known is not None:
                 self._drop(kind, key)
             return
         self._versions[kind, key] = (uid, version, self.clock())

@@ -56,6 +56,7 @@ def snapshot_of(
     located: Mapping[Key, Located],
     signals: Mapping[Key, Signals],
     faults: Mapping[Key, tuple[Fault, ...]],
+    scale_faults: Mapping[Key, Fault],
 ) -> Snapshot:
     """Everything that was seen, as one frozen value."""
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
@@ -72,6 +73,7 @@ def snapshot_of(
                 signals=signals.get(model.key, _UNMEASURED),
                 holder=holder.key if holder is not model else None,
                 contenders=contenders.get(_target_id(model), ()),
+                scale_fault=scale_faults.get(model.key),
                 faults=(*faults.get(model.key, ()), *_service_faults(mirror, model, at)),
             )
         )

@@ -75,6 +75,9 @@ def _scaling_active(model: ModelView, mode: Mode) -> Condition:
     blocked = blocker(model)
     if blocked is not None and (mode is Mode.ENFORCE or blocked.reason is not Reason.TARGET_CONTENDED):
         return Condition(ConditionType.SCALING_ACTIVE, ConditionStatus.FALSE, blocked.reason, blocked.message)
+    if mode is Mode.ENFORCE and model.scale_fault is not None:
+        fault = model.scale_fault
+        return Condition(ConditionType.SCALING_ACTIVE, ConditionStatus.FALSE, fault.reason, fault.message)
     if mode is Mode.ENFORCE:
         return Condition(
             ConditionType.SCALING_ACTIVE,

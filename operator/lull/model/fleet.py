@@ -64,6 +64,8 @@ class ModelView:
     """An older InferenceDeployment with the same target."""
     contenders: tuple[str, ...] = ()
     """Autoscalers of other kinds on the same target, as Kind/name."""
+    scale_fault: Fault | None = None
+    """Why the API server refused the last change of size, if it did."""
     faults: tuple[Fault, ...] = ()
     """What went wrong with the objects of this model, worst first."""
 

@@ -71,6 +71,8 @@ class Reason(StrEnum):
     """An object of the name that Lull would use exists and belongs to somebody else."""
     TEMPLATE_REFUSED = "TemplateRefused"
     """The API server refused the workload made from the template."""
+    TARGET_CHANGED = "TargetChanged"
+    """The target changed while it was being decided; the next round decides anew."""
     SCALE_REFUSED = "ScaleRefused"
     """The API server refused to scale the target."""
     SERVICE_NOT_FOUND = "ServiceNotFound"

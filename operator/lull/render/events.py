@@ -22,6 +22,7 @@ _REFUSALS = {
     Reason.TARGET_NOT_FOUND,
     Reason.OBJECT_NOT_OURS,
     Reason.SPEC_UNREADABLE,
+    Reason.SCALE_REFUSED,
 }
 
 _NO_NEWS = {Reason.NO_READY_PODS, Reason.TARGET_NOT_FOUND}

@@ -22,6 +22,7 @@ from lull.cycle import plan_cycle
 from lull.model.fleet import Fault, Snapshot
 from lull.model.history import History
 from lull.model.plan import ModelPlan, Plan
+from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key
 from lull.runtime.reporter import Reporter
 from lull.runtime.scaler import Scaler
@@ -59,6 +60,8 @@ class Loop:
     finished_at_s: float | None = None
     """When the latest round ended, by ``clock``."""
     history: History = field(init=False)
+    scale_faults: dict[Key, Fault] = field(default_factory=dict)
+    """Models whose last change of size the API server refused, and why."""
 
     def __post_init__(self) -> None:
         """Starts with an empty history."""
@@ -107,7 +110,7 @@ class Loop:
         # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
         alive = {model.key: model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)}
         located = {key: locate(self.mirror, model, foreign) for key, model in alive.items()}
-        return snapshot_of(self.mirror, located, signals, faults)
+        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults)
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
@@ -117,30 +120,26 @@ class Loop:
         self.exposition.forget(self.mirror.models)
 
     async def _act_on(self, plan: ModelPlan, now_s: float) -> None:
-        model = self.mirror.models.get(plan.key)
-        scaled = False
-        decision = plan.decision
-        if (
-            decision is not None
-            and decision.is_enforced
-            and decision.is_change
-            and isinstance(model, InferenceDeployment)
-        ):
-            fault = await self.scaler.scale(model, decision)
-            scaled = fault is None
-            if fault is not None:
-                _LOG.warning(
-                    "scale not written",
-                    extra={
-                        "namespace": plan.key.namespace,
-                        "model": plan.key.name,
-                        "reason": str(fault.reason),
-                        "error": fault.message,
-                    },
-                )
-            else:
-                self.exposition.count_decision(plan.key, str(decision.reason))
+        scaled = await self._scale(plan)
         await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
+
+    async def _scale(self, plan: ModelPlan) -> bool:
+        """Carries the decision out where it asks for that; returns whether the size was changed."""
+        model, decision = self.mirror.models.get(plan.key), plan.decision
+        self.scale_faults.pop(plan.key, None)
+        if decision is None or not (decision.is_enforced and decision.is_change):
+            return False
+        if not isinstance(model, InferenceDeployment):
+            return False
+        fault = await self.scaler.scale(model, decision)
+        if fault is None:
+            self.exposition.count_decision(plan.key, str(decision.reason))
+            return True
+        if fault.reason is Reason.SCALE_REFUSED:
+            self.scale_faults[plan.key] = fault
+        named = {"namespace": plan.key.namespace, "model": plan.key.name, "reason": str(fault.reason)}
+        _LOG.warning("scale not written", extra=named | {"error": fault.message})
+        return False
 
 
 def _is_there(at: Located) -> bool:

@@ -39,13 +39,14 @@ class Scaler:
             path = await self._path(model)
             seen = await self._api.get(path)
             if seen["spec"].get("replicas", 0) != decision.before:
-                return Fault(Reason.SCALE_REFUSED, "the target's size changed while it was being decided")
+                return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
             version = seen["metadata"]["resourceVersion"]
             change: dict[str, Any] = {"metadata": {"resourceVersion": version}, "spec": {"replicas": decision.after}}
             await self._api.merge(path, change)
         except Refused as error:
-            why = "the target changed meanwhile" if error.status == _CONFLICT else f"the API server refused: {error}"
-            return Fault(Reason.SCALE_REFUSED, why)
+            if error.status == _CONFLICT:
+                return Fault(Reason.TARGET_CHANGED, "the target changed while it was being decided")
+            return Fault(Reason.SCALE_REFUSED, f"the API server refused to scale {model.target}: {error}")
         except LullError as error:
             return Fault(Reason.API_UNREACHABLE, str(error))
         return None
