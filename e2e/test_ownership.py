@@ -18,6 +18,7 @@ def test_an_object_of_the_same_name_that_is_not_ours_is_never_touched(namespace:
 
     ready = eventually(lambda: condition("embed", namespace, "Ready"), within_s=30)
 
+    # The first thing that is said is already the right one.
     assert (ready["status"], ready["reason"]) == ("False", "ObjectNotOurs")
     assert "spec.scaleTargetRef" in ready["message"]
     steadily(lambda: get("deploy", "embed", namespace)["spec"]["replicas"], lambda n: n == 1, for_s=6)

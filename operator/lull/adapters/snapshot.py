@@ -58,12 +58,12 @@ def snapshot_of(
     faults: Mapping[Key, tuple[Fault, ...]],
     scale_faults: Mapping[Key, Fault],
 ) -> Snapshot:
-    """Everything that was seen, as one frozen value."""
+    """Everything that was seen of the models that were located, as one frozen value."""
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
     holders = _holders(models)
     contenders = _contenders(mirror)
     views = []
-    for model in sorted(models, key=lambda m: m.key):
+    for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
         at = located[model.key]
         holder = holders[_target_id(model)]
         views.append(

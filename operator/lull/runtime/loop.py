@@ -88,10 +88,11 @@ class Loop:
 
     async def tick(self, now_s: float) -> Plan:
         """One round."""
+        known = frozenset(self.mirror.models)
         with self.exposition.cycle_s.labels("upkeep").time():
             faults = await self.upkeep.run(now_s)
         with self.exposition.cycle_s.labels("read").time():
-            snapshot = await self._see(faults, now_s)
+            snapshot = await self._see(known, faults, now_s)
         with self.exposition.cycle_s.labels("plan").time():
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.history, self.settings, now_s)
         self.history.record(plan.observation, now_s)
@@ -101,15 +102,16 @@ class Loop:
             await self._act(plan, now_s)
         return plan
 
-    async def _see(self, faults: dict[Key, tuple[Fault, ...]], now_s: float) -> Snapshot:
+    async def _see(self, known: frozenset[Key], faults: dict[Key, tuple[Fault, ...]], now_s: float) -> Snapshot:
+        """Everything about the models that the upkeep has known; what has appeared since waits for the next round."""
         models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
         measured = {model.key: (model, located[model.key].pods) for model in models if _is_there(located[model.key])}
         signals = await read_signals(self.prometheus, measured, self.settings, now_s)
         # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
-        alive = {model.key: model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)}
-        located = {key: locate(self.mirror, model, foreign) for key, model in alive.items()}
+        alive = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
+        located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         return snapshot_of(self.mirror, located, signals, faults, self.scale_faults)
 
     async def _act(self, plan: Plan, now_s: float) -> None:
