@@ -254,9 +254,8 @@ def test_a_constant_load_does_not_flap(service_time_s: float) -> None:
     """Also where the service time alone comes close to the threshold of 0.8 s."""
     story = Story(a_model(capacity={"concurrency": 1}, maxReplicas=200), replicas=2)
     story.goes_on(some_signals(2.0, service_time_s=service_time_s), for_s=1500)
-    moves = np.sign(np.diff(story.sizes))
-    assert len(set(moves) - {0}) <= 1, f"sizes went both ways: {story.sizes}"
-    assert not np.any(moves[10:]), f"sizes never settled: {story.sizes}"
+    changes = np.count_nonzero(np.diff(story.sizes))
+    assert changes <= 1, f"sizes were {story.sizes}"
 
 
 def test_an_unreachable_objective_is_said_and_no_replicas_are_burnt_on_it() -> None:
