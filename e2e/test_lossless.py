@@ -54,12 +54,12 @@ def test_no_request_is_lost_while_replicas_move(namespace: str) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_no_request_is_lost_in_five_minutes(namespace: str) -> None:
-    """The evidence is written to build/soak/lossless.json."""
-    outcome, sizes = run_waves(namespace, quiet_s=40, busy_s=80, waves=3)
+    """In one piece; the evidence is written to build/soak/lossless.json."""
+    outcome, sizes = run_waves(namespace, quiet_s=40, busy_s=300, waves=1)
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     (EVIDENCE / "lossless.json").write_text(json.dumps({"summary": outcome.summary, "sizes": sizes}, indent=2))
 
-    assert outcome.requests > 24_000
+    assert outcome.requests > 30_000
     assert outcome.lost == 0, outcome.summary["total"]
     for seen in sizes.values():
         assert (seen[0], max(seen)) == (1, 4)
