@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,17 @@ def condition(name: str, namespace: str, kind: str) -> dict[str, Any]:
 
 def replicas(name: str, namespace: str, kind: str = "deployment") -> int:
     found: int = get(kind, name, namespace)["spec"]["replicas"]
+    return found
+
+
+def starts_s(namespace: str) -> list[float]:
+    """Seconds from creation to Ready of every Ready pod of models there."""
+    found = []
+    for pod in items("pods", namespace, "-l", "lull.dev/model"):
+        said = {condition["type"]: condition for condition in pod["status"].get("conditions", [])}
+        if said.get("Ready", {}).get("status") == "True":
+            ready_at = datetime.fromisoformat(said["Ready"]["lastTransitionTime"])
+            found.append((ready_at - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])).total_seconds())
     return found
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from eventually import eventually
-from kube import apply, events, kubectl, operator_logs, replicas, status
+from kube import apply, events, kubectl, operator_logs, replicas, starts_s, status
 from load import Target, finish, level, ramp, start
 from models import a_model
 
 SLO_S = 0.4
+
+NOTICED_S = 20.0
+"""Rate window and p95 window, 10 s each: until a rise is known, and until the last late request has left the figure."""
 
 
 def test_replicas_follow_the_load_and_no_request_is_lost(namespace: str) -> None:
@@ -21,13 +24,14 @@ def test_replicas_follow_the_load_and_no_request_is_lost(namespace: str) -> None
 
     start(namespace, Target("embed", "embed", [*level(5, 15), *ramp(5, 80, 30), *level(80, 45), *level(3, 60)]))
     grown = eventually(lambda: replicas("embed", namespace), lambda n: n >= 3, within_s=90)
+    start_s = eventually(lambda: starts_s(namespace), lambda known: len(known) >= 3, within_s=60)
     outcome = finish(namespace, within_s=240)
 
     assert grown >= 3
     assert outcome.requests > 3500
     assert outcome.lost == 0, outcome.summary["total"]
-    # A minute and a half of load beyond one replica; the cold start of pods on two cores is most of what is late.
-    assert outcome.slow_s("embed", SLO_S) <= 30
+    # Nobody can be faster than a pod starts, and that depends on what else the machine does: it is measured in the run.
+    assert outcome.slow_s("embed", SLO_S) <= NOTICED_S + max(start_s)
     eventually(lambda: replicas("embed", namespace), lambda n: n == 1, within_s=60)
 
 
