@@ -13,8 +13,8 @@ from models import a_model
 SLO_S = 0.4
 
 NOTICED_S = 25.0
-"""Rate window and p95 window, 10 s each, and five rounds of the operator: until a rise is known, and until the last late
-request has left the figure."""
+"""Rate window, p95 window and some rounds of the operator: until a rise is known, and until the last late request has
+left the figure."""
 
 
 def test_replicas_follow_the_load_and_no_request_is_lost(namespace: str) -> None:
