@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lull.adapters.servers import DIALECTS, SCRAPE_AGE, queries_for
-from lull.model.spec import Runtime
+from lull.adapters.servers import DIALECTS, SCRAPE_AGE, metrics_of, queries_for
+from lull.model.spec import TOKEN_RUNTIMES, Metric, Runtime
 
 PAIRS = {")": "(", "]": "[", "}": "{"}
 KNOWN = [runtime for runtime in Runtime if runtime is not Runtime.GENERIC]
-QUERIES = {f"{runtime}/{name}": query for runtime in KNOWN for name, query in queries_for(runtime, 60.0).items()}
+QUERIES = {
+    f"{runtime}/{name}": query for runtime in KNOWN for name, query in queries_for(runtime, 60.0, list(Metric)).items()
+}
 
 
 def unbalanced(query: str) -> str:
@@ -42,7 +44,7 @@ def test_the_check_of_brackets_bites(text: str, rest: str) -> None:
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_every_answer_has_a_namespace_and_a_pod(query: str) -> None:
     """They are what joins a row to a model; whatever else a scrape adds is summed away."""
-    assert re.match(r"sum by \(namespace, pod(, model)?\) \(", query)
+    assert re.match(r"(sum|avg|max) by \(namespace, pod(, \w+)*\) \(", query)
 
 
 @pytest.mark.parametrize("runtime", KNOWN)
@@ -50,6 +52,14 @@ def test_completions_and_busy_time_are_told_by_model(runtime: Runtime) -> None:
     """A server may hold several models, and their service times differ."""
     assert DIALECTS[runtime].completions.startswith("sum by (namespace, pod, model)")
     assert DIALECTS[runtime].busy.startswith("sum by (namespace, pod, model)")
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_a_models_label_is_called_the_same_everywhere(query: str) -> None:
+    """What vLLM and SGLang call ``model_name`` is renamed in the query, after everything else was summed away."""
+    if "model_name" in query:
+        assert re.match(r"\w+ by \(namespace, pod, model(, le)?\) \(label_join\(", query)
+        assert query.endswith(', "model", "", "model_name"))')
 
 
 @pytest.mark.parametrize("runtime", KNOWN)
@@ -84,3 +94,42 @@ def test_units_are_taken_to_seconds_at_the_edge() -> None:
     """Triton counts microseconds, MLServer seconds."""
     assert DIALECTS[Runtime.TRITON].busy.endswith("/ 1e6")
     assert "1e6" not in DIALECTS[Runtime.MLSERVER].busy
+
+
+@pytest.mark.parametrize(
+    ("query", "metrics"),
+    [
+        pytest.param("up", ("up",), id="a name"),
+        pytest.param('sum by (pod, le) (rate(a:b_sum{x="c:d_total or e"}[1m]))', ("a:b_sum",), id="in trappings"),
+        pytest.param("sum by (a) (new) or sum by (a) (old)", ("new", "old"), id="alternatives in order"),
+        pytest.param("rate(a[60000ms]) - rate(b[60000ms]) / 1e6", ("a", "b"), id="numbers are no names"),
+        pytest.param('label_join(x, "model", "", "model_name")', ("x",), id="quoted labels are no names"),
+        pytest.param("x + deriv(x[5m])", ("x",), id="once each"),
+        pytest.param(SCRAPE_AGE, ("up",), id="functions are no names"),
+    ],
+)
+def test_metrics_are_found_in_a_query(query: str, metrics: tuple[str, ...]) -> None:
+    assert metrics_of([query]) == metrics
+
+
+@pytest.mark.parametrize("runtime", KNOWN)
+def test_histograms_are_asked_for_only_where_an_objective_bounds_them(runtime: Runtime) -> None:
+    """They are the longest answers of all."""
+    plain, objectives = set(queries_for(runtime, 60.0)), set(queries_for(runtime, 60.0, list(Metric)))
+    assert objectives - plain == ({str(metric) for metric in Metric} if runtime in TOKEN_RUNTIMES else set())
+    one = queries_for(runtime, 60.0, [Metric.TIME_TO_FIRST_TOKEN])
+    assert set(one) - plain <= {"TimeToFirstToken"}
+
+
+@pytest.mark.parametrize("runtime", KNOWN)
+def test_whatever_a_runtime_must_tell_is_asked_for(runtime: Runtime) -> None:
+    dialect = DIALECTS[runtime]
+    assert {*dialect.needs, dialect.moves_with_completions} <= set(queries_for(runtime, 60.0))
+
+
+@pytest.mark.parametrize("runtime", sorted(TOKEN_RUNTIMES))
+def test_what_runs_grows_the_backlog(runtime: Runtime) -> None:
+    """An answer of a minute is counted a minute after it arrived."""
+    dialect = DIALECTS[runtime]
+    running = metrics_of([dialect.others["running"]])
+    assert set(metrics_of([dialect.growth])) == {*metrics_of([dialect.waiting or ""]), *running}

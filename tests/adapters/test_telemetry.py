@@ -3,80 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from builders import START_S, a_model, some_settings
-from lull.adapters.objects import Pod
 from lull.adapters.prometheus import Answer, Row
 from lull.adapters.telemetry import Name, Pods, read_signals
 from lull.errors import BadAnswer, LullError, Unreachable
 from lull.model.fleet import Signals
 from lull.model.reason import Reason
-from lull.model.spec import InferenceDeployment, Key, Runtime
+from lull.model.spec import InferenceDeployment, Runtime
+from told import MLSERVER, TRITON, Told, World, a_pod, of_both, read, rows
 
-TRITON = {"runtime": "triton", "modelName": "chat"}
-MLSERVER = {"runtime": "mlserver", "modelName": "chat"}
 GENERIC = {"runtime": "generic", "queries": {"requestsPerSecond": "sum(rate(done[1m]))", "backlog": "sum(queue)"}}
-
-
-def a_pod(name: str, *, ready_for_s: float | None = 3600.0, namespace: str = "demo") -> Pod:
-    since = None if ready_for_s is None else START_S - ready_for_s
-    return Pod(Key(namespace, name), f"uid-{name}", {}, ready_since_s=since, phase="Running", drains=True)
-
-
-def rows(values: Mapping[str, float], model: str | None = "chat", namespace: str = "demo") -> list[Row]:
-    """One row per pod; ``model=None`` leaves the label out."""
-    labels = {} if model is None else {"model": model}
-    return [Row({"namespace": namespace, "pod": pod, **labels}, value) for pod, value in values.items()]
-
-
-class Told:
-    """A Prometheus that answers by the names of the queries; what it was not told about is empty."""
-
-    def __init__(self, answers: Mapping[Name, Answer | LullError | Iterable[Row]]) -> None:
-        self._answers = answers
-        self.asked: dict[Name, str] = {}
-
-    async def read(self, queries: Mapping[Name, str]) -> dict[Name, Answer | LullError]:
-        self.asked = dict(queries)
-        return {name: self._answer(name) for name in queries}
-
-    def _answer(self, name: Name) -> Answer | LullError:
-        found = self._answers.get(name, ())
-        return found if isinstance(found, Answer | LullError) else Answer(list(found))
-
-
-class World:
-    """Two Ready pods of one model with fresh scrapes, and what their server tells."""
-
-    def __init__(self, runtime: Runtime = Runtime.TRITON, *, ready: Iterable[Pod] | None = None) -> None:
-        self.runtime = runtime
-        self.pods = Pods([a_pod("a"), a_pod("b")] if ready is None else list(ready), [])
-        self.answers: dict[Name, Any] = {(None, "scrape_age"): rows({"a": 4.0, "b": 7.0}, model=None)}
-
-    def tell(self, **signals: Any) -> World:
-        self.answers |= {(self.runtime, name): said for name, said in signals.items()}
-        return self
-
-    def ages(self, **by_pod: float) -> World:
-        self.answers[None, "scrape_age"] = rows(by_pod, model=None)
-        return self
-
-    def signals(self, model: InferenceDeployment | None = None) -> Signals:
-        model = model or a_model(server=MLSERVER if self.runtime is Runtime.MLSERVER else TRITON)
-        return read({model.key: (model, self.pods)}, self.answers)[model.key]
-
-
-def read(models: Mapping[Key, tuple[InferenceDeployment, Pods]], answers: Mapping[Name, Any]) -> dict[Key, Signals]:
-    told: Any = Told(answers)
-    return asyncio.run(read_signals(told, models, some_settings(), START_S))
-
-
-def of_both(each: float) -> list[Row]:
-    return rows({"a": each, "b": each})
 
 
 def test_triton_is_summed_over_its_pods() -> None:

@@ -15,11 +15,13 @@ from builders import a_model
 from lull.decide.sizing import (
     UNREACHABLE_UTILISATION,
     UTILISATION_CAP,
+    Batches,
     Limits,
     erlang_c,
     limits,
     utilisation_limit,
 )
+from lull.decide.tokens import Decoding
 from lull.model.spec import Spec
 
 SLOTS = st.integers(1, 64)
@@ -202,3 +204,133 @@ def test_all_at_once_is_each_by_itself(
         np.testing.assert_allclose(together.rps[i], alone.rps[0], rtol=1e-9)
         np.testing.assert_allclose(together.safe_rps[i], alone.safe_rps[0], rtol=1e-9)
         assert together.is_unreachable[i] == alone.is_unreachable[0]
+
+
+# The other laws: each where what it takes is known.
+
+
+def a_token_spec(*objectives: tuple[str, str, str], capacity: dict[str, object] | None = None) -> Spec:
+    listed = [{"metric": metric, "percentile": p, "threshold": t} for metric, p, t in objectives]
+    server = {"runtime": "vllm", "modelName": "chat"}
+    return a_model(server=server, capacity=capacity or {"concurrency": 64}, slo={"objectives": listed}).spec
+
+
+def a_decoding(count: int = 1, **changes: float) -> Decoding:
+    known = {
+        "fixed_s": 0.02,
+        "each_s": 0.0004,
+        "generated": 100.0,
+        "prompt": 300.0,
+        "prefill_s": 0.05,
+        "kv_tokens": 100_000.0,
+        "max_running": 64.0,
+        "pace_tail": math.nan,
+        "answer_tail": math.nan,
+    } | changes
+    return Decoding(**{name: np.full(count, value) for name, value in known.items()})
+
+
+UNKNOWN = Decoding(**{name: one(math.nan) for name in Decoding.__slots__})
+FIRST, INTER = ("TimeToFirstToken", "95", "500ms"), ("InterTokenLatency", "95", "30ms")
+
+
+def test_tokens_replace_slots_where_they_are_known() -> None:
+    spec = a_token_spec(("Latency", "95", "8s"))
+    by_slots, by_tokens = limits([spec], one(2.6)), limits([spec], one(2.6), decoding=a_decoding())
+    assert by_tokens.rps[0] != by_slots.rps[0]
+    assert limits([spec], one(2.6), decoding=UNKNOWN).rps[0] == by_slots.rps[0]
+
+
+def test_the_hardest_of_objectives_of_several_kinds_decides() -> None:
+    latency = ("Latency", "95", "8s")
+    alone = [limits([a_token_spec(o)], one(2.6), decoding=a_decoding()).rps[0] for o in (FIRST, INTER, latency)]
+    together = limits([a_token_spec(FIRST, INTER, latency)], one(2.6), decoding=a_decoding())
+    assert together.rps[0] == min(alone)
+    assert len({round(rps, 6) for rps in alone}) == 3
+
+
+@pytest.mark.parametrize("objective", [FIRST, INTER])
+@pytest.mark.parametrize(
+    ("capacity", "service_s", "rps"),
+    [
+        ({"requestsPerSecond": 5}, math.nan, UNREACHABLE_UTILISATION * 5),
+        ({"concurrency": 8}, 2.0, UNREACHABLE_UTILISATION * 8 / 2.0),
+        ({"concurrency": 8}, math.nan, math.nan),
+    ],
+)
+def test_until_tokens_are_known_the_capacity_is_planned_with_short_queues(
+    objective: tuple[str, str, str], capacity: dict[str, object], service_s: float, rps: float
+) -> None:
+    found = limits([a_token_spec(objective, capacity=capacity)], one(service_s), decoding=UNKNOWN)
+    np.testing.assert_allclose([found.rps[0], found.safe_rps[0]], [rps, rps])
+    assert not found.is_unreachable[0]
+
+
+def test_a_first_token_cannot_be_computed_without_the_time_of_a_prompt() -> None:
+    spec = a_token_spec(FIRST, capacity={"requestsPerSecond": 5})
+    found = limits([spec], one(math.nan), decoding=a_decoding(prefill_s=math.nan))
+    assert found.rps[0] == pytest.approx(UNREACHABLE_UTILISATION * 5)
+
+
+@pytest.mark.parametrize(
+    ("objective", "hopeless"),
+    [(("InterTokenLatency", "95", "15ms"), True), (INTER, False), (("TimeToFirstToken", "95", "40ms"), True)],
+)
+def test_objectives_of_tokens_may_be_unreachable_too(objective: tuple[str, str, str], hopeless: bool) -> None:
+    found = limits([a_token_spec(objective)], one(2.0), decoding=a_decoding())
+    assert bool(found.is_unreachable[0]) == hopeless
+
+
+def test_batches_replace_slots_where_they_are_known() -> None:
+    spec = a_spec_of({"concurrency": 32}, ("95", "100ms"))
+    of = Batches(one(0.008), one(0.0018), one(32.0))
+    by_slots, by_batches = limits([spec], one(0.03)), limits([spec], one(0.03), batches=of)
+    assert by_batches.rps[0] != by_slots.rps[0]
+    for unknown in ("fixed_s", "each_s", "max_batch"):
+        parts = {name: getattr(of, name) for name in Batches.__slots__} | {unknown: one(math.nan)}
+        assert limits([spec], one(0.03), batches=Batches(**parts)).rps[0] == by_slots.rps[0]
+
+
+@pytest.mark.parametrize(("threshold", "hopeless"), [("9ms", True), ("11ms", False)])
+def test_a_lone_batch_that_is_too_slow_is_hopeless(threshold: str, hopeless: bool) -> None:
+    of = Batches(one(0.008), one(0.0018), one(32.0))
+    found = limits([a_spec_of({"concurrency": 32}, ("95", threshold))], one(0.03), batches=of)
+    assert bool(found.is_unreachable[0]) == hopeless
+
+
+def test_bursts_leave_less() -> None:
+    specs = [a_spec_of({"concurrency": 4})] * 3
+    found = limits(specs, np.full(3, 0.2), variability=np.array([math.nan, 1.0, 9.0]))
+    assert found.rps[0] == found.rps[1] == limits(specs[:1], one(0.2)).rps[0]
+    assert found.rps[2] < 0.8 * found.rps[0]
+
+
+@given(
+    st.sampled_from([FIRST, INTER, ("Latency", "90", "5s"), ("InterTokenLatency", "99", "21ms")]),
+    st.floats(0.001, 0.1),
+    st.floats(0.0, 0.01),
+    st.floats(1.0, 128.0),
+)
+def test_the_margin_of_scale_in_never_allows_more_tokens(
+    objective: tuple[str, str, str], fixed_s: float, each_s: float, slots: float
+) -> None:
+    of = a_decoding(fixed_s=fixed_s, each_s=each_s, max_running=slots)
+    found = limits([a_token_spec(objective)], one(2.0), decoding=of)
+    assert 0.0 < found.safe_rps[0] <= found.rps[0]
+
+
+def test_a_fleet_of_all_kinds_is_each_by_itself() -> None:
+    specs = [a_spec_of({"requestsPerSecond": 10}), a_spec_of({"concurrency": 32}), a_token_spec(FIRST, INTER)]
+    service_s = np.array([math.nan, 0.03, 2.0])
+    nan, mine = np.full(3, math.nan), np.array([math.nan, 0.008, math.nan])
+    batches = Batches(mine, mine / 4.0, np.array([math.nan, 32.0, math.nan]))
+    token = a_decoding(3)
+    of = Decoding(**{name: np.where([False, False, True], getattr(token, name), nan) for name in Decoding.__slots__})
+    together = limits(specs, service_s, batches=batches, decoding=of)
+    alone = [
+        limits(specs[:1], service_s[:1]),
+        limits(specs[1:2], service_s[1:2], batches=Batches(one(0.008), one(0.002), one(32.0))),
+        limits(specs[2:], service_s[2:], decoding=a_decoding()),
+    ]
+    np.testing.assert_allclose(together.rps, [found.rps[0] for found in alone])
+    np.testing.assert_allclose(together.safe_rps, [found.safe_rps[0] for found in alone])

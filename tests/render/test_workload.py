@@ -185,6 +185,13 @@ def test_other_hooks_stay_beside_the_pause() -> None:
 # Readiness.
 
 
+@pytest.mark.parametrize("runtime", ["vllm", "sglang"])
+def test_a_server_of_one_model_is_ready_when_it_is_healthy(runtime: str) -> None:
+    """It knows no path of the inference protocol."""
+    probe = container_of(an_owned_model(server=a_server(runtime)))["readinessProbe"]
+    assert probe["httpGet"]["path"] == "/health"
+
+
 @pytest.mark.parametrize("runtime", ["triton", "mlserver"])
 def test_ready_means_that_the_model_answers(runtime: str) -> None:
     probe = container_of(an_owned_model(server=a_server(runtime)))["readinessProbe"]

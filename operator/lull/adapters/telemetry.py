@@ -7,16 +7,18 @@ miss it and bound the truth only from below; without any fresh scrape nothing is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from lull.adapters.objects import Pod
-from lull.adapters.prometheus import Answer, Prometheus, Row
-from lull.adapters.servers import DIALECTS, SCRAPE_AGE, queries_for
+from lull.adapters.prometheus import Answer, Prometheus
+from lull.adapters.readings import QUEUE, Readings, absence, missing, signals_of
+from lull.adapters.servers import DIALECTS, SCRAPE_AGE, metrics_of, queries_for
+from lull.adapters.tables import Histograms, Table
 from lull.errors import LullError, Unreachable
 from lull.model.fleet import Fault, Signals
 from lull.model.reason import Reason
-from lull.model.spec import InferenceDeployment, Key, Runtime
+from lull.model.spec import InferenceDeployment, Key, Metric, Runtime
 from lull.settings import Settings
 
 Name = tuple[Runtime | Key | None, str]
@@ -39,26 +41,6 @@ class Pods:
         return [pod for pod in self.live if pod.ready_since_s is not None]
 
 
-@dataclass(slots=True)
-class _Table:
-    """One signal by pod, and by the model label where there is one."""
-
-    by_pod: dict[Key, dict[str, float]] = field(default_factory=dict)
-
-    def add(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            key = Key(row.labels.get("namespace", ""), row.labels.get("pod", ""))
-            self.by_pod.setdefault(key, {})[row.labels.get("model", "")] = row.value
-
-    def sum_over(self, pods: Iterable[Pod], model: str) -> float | None:
-        """Sum over pods that have the series; None when none has."""
-        values = [value for pod in pods for name, value in self.by_pod.get(pod.key, {}).items() if name in (model, "")]
-        return sum(values) if values else None
-
-    def models_of(self, pods: Iterable[Pod]) -> set[str]:
-        return {name for pod in pods for name in self.by_pod.get(pod.key, {})}
-
-
 async def read_signals(
     prometheus: Prometheus,
     models: Mapping[Key, tuple[InferenceDeployment, Pods]],
@@ -66,88 +48,93 @@ async def read_signals(
     now_s: float,
 ) -> dict[Key, Signals]:
     """Signals of every model, one bulk read for all of them."""
-    runtimes = {deployment.spec.server.runtime for deployment, _ in models.values()} - {Runtime.GENERIC}
-    queries: dict[Name, str] = {(None, "scrape_age"): SCRAPE_AGE} if runtimes else {}
-    for runtime in runtimes:
-        queries |= {(runtime, signal): q for signal, q in queries_for(runtime, settings.rate_window_s).items()}
+    asked = {
+        runtime: queries_for(runtime, settings.rate_window_s, metrics)
+        for runtime, metrics in _objectives(deployment for deployment, _ in models.values()).items()
+        if runtime is not Runtime.GENERIC
+    }
+    queries: dict[Name, str] = {(None, "scrape_age"): SCRAPE_AGE} if asked else {}
+    for runtime, by_signal in asked.items():
+        queries |= {(runtime, signal): query for signal, query in by_signal.items()}
     for key, (deployment, _) in models.items():
         if deployment.spec.server.queries is not None:
             queries[key, "completions"] = deployment.spec.server.queries.requests_per_second
             if deployment.spec.server.queries.backlog is not None:
                 queries[key, "in_flight"] = deployment.spec.server.queries.backlog
     answers = await prometheus.read(queries)
-    tables = {name: _tabulate(answer) for name, answer in answers.items() if isinstance(answer, Answer)}
+    told = {runtime: _tabulate(runtime, asked[runtime], answers) for runtime in asked}
     return {
         key: _generic(key, answers)
         if deployment.spec.server.runtime is Runtime.GENERIC
-        else _served(deployment, pods, answers, tables, settings, now_s)
+        else _served(deployment, pods, told[deployment.spec.server.runtime], settings, now_s)
         for key, (deployment, pods) in models.items()
     }
 
 
-def _tabulate(answer: Answer) -> _Table:
-    table = _Table()
-    table.add(answer.rows)
-    return table
+def _objectives(deployments: Iterable[InferenceDeployment]) -> dict[Runtime, set[Metric]]:
+    """Runtimes there are, and what their models' objectives bound."""
+    found: dict[Runtime, set[Metric]] = {}
+    for deployment in deployments:
+        metrics = {objective.metric for objective in deployment.spec.slo.objectives}
+        found.setdefault(deployment.spec.server.runtime, set()).update(metrics)
+    return found
 
 
-def _served(
-    deployment: InferenceDeployment,
-    pods: Pods,
-    answers: Mapping[Name, Answer | LullError],
-    tables: Mapping[Name, _Table],
-    settings: Settings,
-    now_s: float,
-) -> Signals:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What Prometheus knows of one runtime."""
+
+    queries: Mapping[str, str]
+    tables: Mapping[str, Table]
+    histograms: Mapping[str, Histograms]
+    ages: Table
+    failure: Fault | None
+    doubt: str | None
+
+
+def _tabulate(runtime: Runtime, queries: Mapping[str, str], answers: Mapping[Name, Answer | LullError]) -> _Told:
+    mine = {name[1]: answer for name, answer in answers.items() if name[0] in (None, runtime)}
+    rows = {signal: answer.rows for signal, answer in mine.items() if isinstance(answer, Answer)}
+    histograms = {str(metric) for metric in DIALECTS[runtime].buckets}
+    return _Told(
+        queries=queries,
+        tables={
+            signal: Table.of_cache_sizes(found) if signal == "kv_tokens" else Table.of(found)
+            for signal, found in rows.items()
+            if signal not in histograms
+        },
+        histograms={signal: Histograms.of(found) for signal, found in rows.items() if signal in histograms},
+        ages=Table.of(rows.get("scrape_age", ())),
+        failure=_failure(mine.values()),
+        doubt=_doubt(mine.values()),
+    )
+
+
+def _served(deployment: InferenceDeployment, pods: Pods, told: _Told, settings: Settings, now_s: float) -> Signals:
     """Signals of a server that Lull knows."""
     if not pods.ready:
         return Signals(fault=Fault(Reason.NO_READY_PODS, "no pod is Ready"))
-    runtime = deployment.spec.server.runtime
-    mine = {name: answer for name, answer in answers.items() if name[0] in (None, runtime)}
-    failed = _failure(mine.values())
-    if failed is not None:
-        return Signals(fault=failed)
-    stale, age_s = _coverage(pods.ready, tables[None, "scrape_age"], settings.stale_after_s, now_s)
+    if told.failure is not None:
+        return Signals(fault=told.failure)
+    stale, age_s = _coverage(pods.ready, told.ages, settings.stale_after_s, now_s)
     if age_s is None:
         if stale:
             return Signals(fault=Fault(Reason.NO_DATA, _no_scrape(stale, settings.stale_after_s)))
         return Signals(fault=Fault(Reason.AWAITING_FIRST_SCRAPE, "the Ready pods await their first scrape"))
-    unknown = _unknown_model(deployment, pods, tables[runtime, "completions"])
-    if unknown is not None and all(_ready_for_s(pod, now_s) <= settings.rate_window_s for pod in pods.ready):
+    server = deployment.spec.server
+    readings = Readings(server, pods.live, pods.gone, told.tables, told.histograms)
+    is_young = all(_ready_for_s(pod, now_s) <= settings.rate_window_s for pod in pods.ready)
+    unknown = _unknown_model(readings, told.queries)
+    if unknown is not None and is_young:
         unknown = Fault(Reason.AWAITING_FIRST_SCRAPE, "the Ready pods await the second scrape that a rate takes")
     if unknown is not None:
         return Signals(age_s=age_s, fault=unknown)
-    return _sums(deployment, pods, tables, age_s, _partial(stale, pods.ready, mine.values(), settings.stale_after_s))
-
-
-def _sums(
-    deployment: InferenceDeployment, pods: Pods, tables: Mapping[Name, _Table], age_s: float | None, fault: Fault | None
-) -> Signals:
-    runtime, model = deployment.spec.server.runtime, deployment.spec.server.model_name or ""
-
-    def total(signal: str, over: Iterable[Pod]) -> float | None:
-        table = tables.get((runtime, signal))
-        return None if table is None else table.sum_over(over, model)
-
-    everyone = [*pods.live, *pods.gone]
-    completions = total("completions", everyone) or 0.0  # a scraped pod that exports no count served nothing yet
-    busy = total("busy", everyone)
-    return Signals(
-        completions_rps=completions,
-        waiting=total("waiting", pods.live),
-        in_flight=total("in_flight", pods.live),
-        backlog_growth_rps=total("growth", pods.live),
-        recent_rps=_recent(total("recent_completions", everyone), total("recent_growth", pods.live)),
-        # two rates, each extrapolated by itself, can differ by a hair below zero
-        service_time_s=busy / completions if busy and busy > 0.0 and completions > 0.0 else None,
-        has_wait_in_service=DIALECTS[runtime].has_wait_in_busy,
-        age_s=age_s,
-        fault=fault,
-    )
-
-
-def _recent(completions_rps: float | None, growth_rps: float | None) -> float | None:
-    return None if completions_rps is None else max(0.0, completions_rps + (growth_rps or 0.0))
+    lacking = set() if is_young else missing(readings, deployment, told.queries)
+    gap = absence(lacking, server, told.queries) if lacking else None
+    fault = _partial(stale, pods.ready, told.doubt, settings.stale_after_s) or gap
+    if lacking & QUEUE:
+        return Signals(age_s=age_s, fault=fault)
+    return signals_of(readings, deployment, age_s, fault)
 
 
 def _generic(key: Key, answers: Mapping[Name, Answer | LullError]) -> Signals:
@@ -161,7 +148,7 @@ def _generic(key: Key, answers: Mapping[Name, Answer | LullError]) -> Signals:
     if empty:
         query = {"completions": "requestsPerSecond", "in_flight": "backlog"}[empty[0]]
         return Signals(fault=Fault(Reason.NO_DATA, f"the query in spec.server.queries.{query} has an empty answer"))
-    doubt = next((answer.doubt for answer in mine.values() if isinstance(answer, Answer) and answer.doubt), None)
+    doubt = _doubt(mine.values())
     return Signals(
         completions_rps=sum(row.value for row in rows["completions"]),
         in_flight=sum(row.value for row in rows["in_flight"]) if "in_flight" in rows else None,
@@ -179,7 +166,11 @@ def _failure(answers: Iterable[Answer | LullError]) -> Fault | None:
     return None
 
 
-def _coverage(ready: Sequence[Pod], ages: _Table, stale_after_s: float, now_s: float) -> tuple[list[Pod], float | None]:
+def _doubt(answers: Iterable[Answer | LullError]) -> str | None:
+    return next((answer.doubt for answer in answers if isinstance(answer, Answer) and answer.doubt), None)
+
+
+def _coverage(ready: Sequence[Pod], ages: Table, stale_after_s: float, now_s: float) -> tuple[list[Pod], float | None]:
     """Ready pods that should have a fresh scrape and have none, and the age of the oldest of the fresh ones."""
     stale, oldest = [], None
     for pod in ready:
@@ -196,27 +187,28 @@ def _ready_for_s(pod: Pod, now_s: float) -> float:
     return 0.0 if pod.ready_since_s is None else now_s - pod.ready_since_s
 
 
-def _unknown_model(deployment: InferenceDeployment, pods: Pods, completions: _Table) -> Fault | None:
-    """A model name that no pod has ever counted is a mistake rather than idleness."""
-    server = deployment.spec.server
-    known = completions.models_of(pods.live)
-    if server.model_name in known or (not known and not DIALECTS[server.runtime].counts_from_start):
+def _unknown_model(readings: Readings, queries: Mapping[str, str]) -> Fault | None:
+    """Why no request of the model was ever counted, unless it is idle: a wrong name, or a count by another name."""
+    model, dialect = readings.model, readings.dialect
+    counted, known = readings.names("completions"), readings.names("completions") | readings.names("running")
+    if model in counted:
         return None
-    names = ", ".join(sorted(known)) or "none"
+    if model in readings.names(dialect.moves_with_completions):
+        return absence({"completions"}, readings.server, queries)
+    if model in known or (not known and not dialect.counts_from_start):
+        return None
+    names, metrics = ", ".join(sorted(known)) or "none", " and ".join(metrics_of([dialect.completions]))
     return Fault(
         Reason.NO_DATA,
-        f"the pods are scraped, but count no requests of a model {server.model_name!r} (they count: {names}); "
+        f"the pods are scraped, but count no requests of a model {model!r} (they count: {names}; in {metrics}); "
         "correct spec.server.modelName, or see that Prometheus scrapes the server's metrics port",
     )
 
 
-def _partial(
-    stale: Sequence[Pod], ready: Sequence[Pod], answers: Iterable[Answer | LullError], stale_after_s: float
-) -> Fault | None:
+def _partial(stale: Sequence[Pod], ready: Sequence[Pod], doubt: str | None, stale_after_s: float) -> Fault | None:
     if stale:
         message = f"{len(stale)} of {len(ready)} Ready pods: {_no_scrape(stale, stale_after_s)}"
         return Fault(Reason.PARTIAL_DATA, message)
-    doubt = next((answer.doubt for answer in answers if isinstance(answer, Answer) and answer.doubt), None)
     return Fault(Reason.PARTIAL_DATA, f"Prometheus warns: {doubt}") if doubt else None
 
 

@@ -1,38 +1,37 @@
 """How much one replica may be given, and how many replicas that makes.
 
 Kube-proxy spreads connections over the pods at random, so a fleet of n replicas is n queues of their own and not one
-queue with n servers: each gets a Poisson stream of a share 1/n. A replica is taken as an M/M/c queue; the wait of a
-request exceeds t with probability ``C(c, a) * exp(-(c - a) * t / S)`` (Erlang C, offered load a = c * rho, mean
-service time S). The largest utilisation rho at which that stays within the objective's miss share is what a replica
-may be given, whatever n is. Exponential service is cautious for model servers, whose times vary less.
+queue with n servers: each gets a share 1/n of the stream. What a replica may be given is therefore a rate, whatever n
+is, and the least of what its objectives allow. Three laws tell it, each where what it takes is known: slots
+(``erlang``), batches (``batching``), tokens (``tokens``). Called by ``cycle``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
+from lull.decide.batching import batch_limit
+from lull.decide.erlang import (
+    UNREACHABLE_UTILISATION,
+    UTILISATION_CAP,
+    erlang_c,
+    peakedness,
+    slot_limit,
+    utilisation_limit,
+)
+from lull.decide.objectives import Objectives
+from lull.decide.tokens import Decoding, is_hopeless, token_limit
 from lull.model.arrays import F64, I64, Bools
-from lull.model.spec import Capacity, Objective, Spec
+from lull.model.spec import Capacity, Spec
 
-UTILISATION_CAP: Final = 0.9
-"""Most a replica is ever planned with; the rest covers what the queueing model leaves out."""
-
-UNREACHABLE_UTILISATION: Final = 0.8
-"""Planned with where even an idle replica is too slow: queues stay short, and no energy goes into the impossible.
-
-Where the threshold leaves less wait than the service itself takes, the way there is a ramp: exponential service would
-condemn nearly all load that real servers, whose times vary less, carry well, and a service time that is measured
-around the threshold must not make the fleet swing between two sizes.
-"""
+__all__ = ["UNREACHABLE_UTILISATION", "UTILISATION_CAP", "Batches", "Limits", "erlang_c", "limits", "utilisation_limit"]
 
 SCALE_IN_MARGIN: Final = 0.8
 """Share of the threshold that the survivors of a scale-in must meet, so that it is not undone at once."""
-
-_STEPS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,64 +46,109 @@ class Limits:
     """Even an idle replica takes longer than a threshold."""
 
 
-def erlang_c(slots: F64, utilisation: F64) -> F64:
-    """Probability that a request finds all slots busy, (N,).
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """What is known of servers that batch whole requests, per model, (N,); NaN = unknown."""
 
-    Args:
-        slots: requests worked on at the same time, whole numbers of at least 1, (N,).
-        utilisation: offered load over slots, 0 to below 1, (N,).
-    """
-    offered = slots * utilisation
-    blocked = np.ones_like(offered)  # Erlang B by its recursion over the number of slots
-    for k in range(1, int(slots.max(initial=0)) + 1):
-        step = offered * blocked / (k + offered * blocked)
-        blocked = np.where(k <= slots, step, blocked)
-    return blocked / (1.0 - utilisation * (1.0 - blocked))
+    fixed_s: F64
+    """Seconds of every batch."""
+    each_s: F64
+    """Further seconds per request in it."""
+    max_batch: F64
+    """Most requests in a batch."""
 
 
-def utilisation_limit(slots: F64, wait_over_service: F64, miss_ratio: F64) -> F64:
-    """Largest utilisation at which a share of at most ``miss_ratio`` waits longer than allowed, (N,).
+@dataclass(frozen=True, slots=True)
+class _Replica:
+    """One replica of each model, (N,)."""
 
-    Args:
-        slots: requests worked on at the same time, (N,).
-        wait_over_service: allowed wait in mean service times, (N,).
-        miss_ratio: share of requests that may wait longer, (N,).
-    """
-    low, high = np.zeros_like(slots), np.full_like(slots, UTILISATION_CAP)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2.0
-        late = erlang_c(slots, middle) * np.exp(-slots * (1.0 - middle) * wait_over_service)
-        fits = late <= miss_ratio
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return low
+    slots: F64
+    service_s: F64
+    peakedness: F64
+    batches: Batches | None
+    decoding: Decoding | None
 
 
-def limits(specs: Sequence[Spec], measured_service_s: F64) -> Limits:
+_Law: TypeAlias = Callable[[Objectives, _Replica], tuple[F64, Bools]]
+
+
+def limits(
+    specs: Sequence[Spec],
+    measured_service_s: F64,
+    *,
+    variability: F64 | None = None,
+    batches: Batches | None = None,
+    decoding: Decoding | None = None,
+) -> Limits:
     """What one replica of each model may be given so that every objective holds.
 
     A capacity in requests per second is a server that works on one request at a time, for 1/capacity seconds. A
-    capacity in concurrency takes the measured service time, and is unknown without one.
-    """
-    rows = [(i, spec.capacity, objective) for i, spec in enumerate(specs) for objective in spec.slo.objectives]
-    at = np.array([row[0] for row in rows], dtype=np.int64)
-    slots = np.array([_slots(row[1]) for row in rows])
-    service_s = np.array([_service_s(row[1], measured_service_s[row[0]]) for row in rows])
-    threshold_s = np.array([float(row[2].threshold) for row in rows])
-    miss = np.array([_miss(row[2]) for row in rows])
+    capacity in concurrency takes the measured service time, and is unknown without one. Where batches or tokens of a
+    model are known, their law replaces that one; where they are not, an objective of tokens cannot be computed, and
+    the capacity is planned with short queues until it can.
 
-    full = _rps(slots, service_s, threshold_s - service_s, miss)
-    safe = _rps(slots, service_s, SCALE_IN_MARGIN * threshold_s - service_s, miss)
+    Args:
+        specs: of N models.
+        measured_service_s: mean seconds of work on a request, (N,); NaN = unknown.
+        variability: squared coefficient of variation of the gaps between arrivals at one replica, (N,), NaN or absent
+            = Poisson; see ``erlang.spread``. The law of batches is for Poisson arrivals alone.
+        batches: of servers that batch whole requests.
+        decoding: of servers that generate tokens.
+    """
+    asked, count = Objectives.of(specs), len(specs)
+    replica = _Replica(
+        slots=np.array([_slots(spec.capacity) for spec in specs], dtype=np.float64),
+        service_s=np.array(
+            [_service_s(spec.capacity, measured_service_s[i]) for i, spec in enumerate(specs)], dtype=np.float64
+        ),
+        peakedness=np.ones(count) if variability is None else peakedness(variability),
+        batches=batches,
+        decoding=decoding,
+    )
+    full, safe, lost = np.empty(len(asked.at)), np.empty(len(asked.at)), np.zeros(len(asked.at), dtype=bool)
+    for those, law in _laws(asked, replica):
+        full[those], lost[those] = law(asked.only(those), replica)
+        safe[those], _ = law(asked.within(SCALE_IN_MARGIN).only(those), replica)
     return Limits(
-        rps=_least(full, at, len(specs)),
-        safe_rps=_least(np.fmin(safe, full), at, len(specs)),
-        is_unreachable=_any(service_s >= threshold_s, at, len(specs)),
+        rps=_least(full, asked.at, count),
+        safe_rps=_least(np.fmin(safe, full), asked.at, count),
+        is_unreachable=_any(lost, asked.at, count),
     )
 
 
-def _rps(slots: F64, service_s: F64, budget_s: F64, miss: F64) -> F64:
-    wait = np.maximum(budget_s, 0.0) / service_s
-    ramp = UNREACHABLE_UTILISATION * np.maximum(1.0 - wait, 0.0)
-    return np.maximum(utilisation_limit(slots, wait, miss), ramp) * slots / service_s
+def _laws(asked: Objectives, replica: _Replica) -> list[tuple[Bools, _Law]]:
+    """Which objectives each law is for; every objective is in one, laws without any are left out."""
+    batches, decoding = replica.batches, replica.decoding
+    is_batch = is_token = np.zeros(len(asked.at), dtype=bool)
+    if batches is not None:
+        is_batch = asked.is_latency & np.isfinite(batches.fixed_s + batches.each_s + batches.max_batch)[asked.at]
+    if decoding is not None:
+        is_told = ~asked.is_first_token | np.isfinite(decoding.prefill_s)[asked.at]
+        is_token = decoding.is_known[asked.at] & is_told
+    found = ((~is_batch & ~is_token, _by_slots), (is_batch & ~is_token, _by_batches), (is_token, _by_tokens))
+    return [(those, law) for those, law in found if those.any()]
+
+
+def _by_slots(asked: Objectives, replica: _Replica) -> tuple[F64, Bools]:
+    slots, service_s, peaked = replica.slots[asked.at], replica.service_s[asked.at], replica.peakedness[asked.at]
+    rps = slot_limit(slots, service_s, asked.threshold_s - service_s, asked.miss_ratio, peaked)
+    short_queues = UNREACHABLE_UTILISATION * slots / service_s
+    is_late = asked.is_latency & (service_s >= asked.threshold_s)
+    return np.where(asked.is_latency, rps, short_queues), is_late
+
+
+def _by_batches(asked: Objectives, replica: _Replica) -> tuple[F64, Bools]:
+    assert replica.batches is not None  # noqa: S101 - the mask of this law is empty without them
+    known, at = replica.batches, asked.at
+    fixed_s, each_s = known.fixed_s[at], known.each_s[at]
+    rps = batch_limit(fixed_s, each_s, known.max_batch[at], asked.threshold_s, asked.miss_ratio, replica.peakedness[at])
+    return rps, fixed_s + each_s >= asked.threshold_s
+
+
+def _by_tokens(asked: Objectives, replica: _Replica) -> tuple[F64, Bools]:
+    assert replica.decoding is not None  # noqa: S101 - the mask of this law is empty without it
+    decoding = replica.decoding.at(asked.at)
+    return token_limit(decoding, asked, replica.peakedness[asked.at]), is_hopeless(decoding, asked)
 
 
 def _slots(capacity: Capacity) -> float:
@@ -113,10 +157,6 @@ def _slots(capacity: Capacity) -> float:
 
 def _service_s(capacity: Capacity, measured_s: float) -> float:
     return 1.0 / capacity.requests_per_second if capacity.requests_per_second else float(measured_s)
-
-
-def _miss(objective: Objective) -> float:
-    return objective.miss_ratio
 
 
 def _least(values: F64, at: I64, count: int) -> F64:

@@ -20,8 +20,8 @@ class Fault:
 class Signals:
     """What a model's servers reported over the rate window, summed over its pods.
 
-    With ``fault`` PartialData the sums miss pods, so they bound the truth from below; with any other fault nothing
-    is known.
+    With ``fault`` PartialData the sums miss pods, so they bound the truth from below; with MetricMissing what the
+    servers do not export is None and the rest holds; with any other fault nothing is known.
     """
 
     completions_rps: float | None = None
@@ -36,6 +36,28 @@ class Signals:
     """Mean seconds of work per request, waiting not counted where the server tells the two apart."""
     has_wait_in_service: bool = False
     """Whether the server's service time contains the wait in its queue."""
+    running: float | None = None
+    """Requests being worked on, mean over the window."""
+    mean_batch: float | None = None
+    """Mean requests in one execution of the model."""
+    prompt_tokens: float | None = None
+    """Mean tokens of a request's prompt, those found in a prefix cache included."""
+    generated_tokens: float | None = None
+    """Mean tokens of an answer."""
+    first_token_s: float | None = None
+    """Mean seconds from request to first token, waiting included."""
+    prefill_s: float | None = None
+    """Mean seconds of work on a request before its first token."""
+    inter_token_s: float | None = None
+    """Mean seconds between two tokens of an answer."""
+    end_to_end_s: float | None = None
+    """Mean seconds from request to whole answer, waiting included."""
+    observed_s: tuple[float | None, ...] = ()
+    """What each objective of the spec bounds, at its percentile, in the spec's order; empty where nothing tells it."""
+    kv_usage_ratio: float | None = None
+    """Share of the KV cache in use, mean over replicas."""
+    kv_tokens: float | None = None
+    """Tokens that one replica's KV cache holds, mean over replicas."""
     age_s: float | None = None
     """Seconds since the oldest of the newest scrapes of its Ready pods."""
     fault: Fault | None = None

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from lull.errors import SpecError
-from lull.model.spec import InferenceDeployment, Port, Role, Runtime
+from lull.model.spec import TOKEN_RUNTIMES, InferenceDeployment, Port, Role, Runtime
 from lull.names import ANNOTATION_APPLIED, API_VERSION, KIND, LABEL_MANAGED_BY, LABEL_MODEL
 
 Manifest = dict[str, Any]
@@ -151,12 +151,16 @@ def _serving_container(containers: list[Manifest], ports: tuple[Port, ...]) -> M
 
 
 def _readiness(deployment: InferenceDeployment) -> Manifest | None:
-    """Ready means that the model answers, not only its server: both runtimes are up before their models are."""
+    """Ready means that the model answers, not only its server: Triton and MLServer are up before their models are.
+
+    vLLM and SGLang hold one model each and are healthy once it is loaded.
+    """
     server = deployment.spec.server
     http = next((port.port for port in server.ports if port.role is Role.HTTP), None)
     if server.model_name is None or http is None:
         return None
-    path = f"/v2/models/{quote(server.model_name, safe='')}/ready"
+    of_model = f"/v2/models/{quote(server.model_name, safe='')}/ready"
+    path = "/health" if server.runtime in TOKEN_RUNTIMES else of_model
     return {"httpGet": {"path": path, "port": http}, "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 3}
 
 
