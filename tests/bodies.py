@@ -45,6 +45,48 @@ def a_pod(
     )
 
 
+def a_started_pod(
+    name: str = "chat-0",
+    *,
+    after_s: tuple[int | None, int | None, int | None] = (2, 5, 60),
+    created_s: int = 0,
+    node: str | None = "node-a",
+    image: str = "sha256:1",
+    restarts: int = 0,
+    **rest: Any,
+) -> Body:
+    """A pod of which the cluster tells when it was scheduled, its container started and it became Ready.
+
+    Args:
+        name: of the pod.
+        after_s: seconds after its creation at which each of the three was; None = not yet.
+        created_s: seconds after midnight at which it was created.
+        node: where it runs.
+        image: what it runs.
+        restarts: of its container.
+        **rest: as of any pod.
+    """
+    scheduled_s, started_s, ready_s = (None if at_s is None else created_s + at_s for at_s in after_s)
+    told = {"PodScheduled": scheduled_s, "Ready": ready_s}
+    running = {} if started_s is None else {"running": {"startedAt": clock_time(started_s)}}
+    pod = a_pod(name, **rest)
+    pod["metadata"]["creationTimestamp"] = clock_time(created_s)
+    pod["spec"] |= {"nodeName": node} if node else {}
+    pod["status"] |= {
+        "conditions": [
+            {"type": kind, "status": str(at_s is not None), "lastTransitionTime": clock_time(at_s or created_s)}
+            for kind, at_s in told.items()
+        ],
+        "containerStatuses": [{"name": "server", "imageID": image, "restartCount": restarts, "state": running}],
+    }
+    return pod
+
+
+def clock_time(second: int) -> str:
+    """Time of day of READY_AT's day, as the API server writes it."""
+    return f"2026-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+
+
 def a_deployment(
     name: str = "chat", namespace: str = "demo", *, replicas: int | None = 2, owner: str | None = None, **rest: Any
 ) -> Body:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodies import a_deployment, a_pod, a_service, an_autoscaler, an_object, owned_by
+from bodies import a_deployment, a_pod, a_service, a_started_pod, an_autoscaler, an_object, owned_by
 from lull.adapters.objects import matches, owner_uid, read_autoscaler, read_pod, read_service, read_workload
 from lull.model.spec import Key
 
@@ -52,6 +52,82 @@ def test_a_ready_pod_that_does_not_say_since_when_has_been_ready_for_long(told: 
 )
 def test_a_pod_drains_when_a_container_has_a_hook(body: dict[str, Any], drains: bool) -> None:
     assert bool(read_pod(body).drains) is drains
+
+
+def test_a_pod_tells_when_it_came_how_far() -> None:
+    pod = read_pod(a_started_pod(created_s=100, after_s=(2, 5, 60), node="node-b", image="sha256:9", restarts=3))
+    assert (pod.created_at_s, pod.scheduled_at_s) == (READY_AT_S + 100, READY_AT_S + 102)
+    assert (pod.started_at_s, pod.ready_since_s) == (READY_AT_S + 105, READY_AT_S + 160)
+    assert (pod.node, pod.image, pod.restarts) == ("node-b", "sha256:9", 3)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "known"),
+    [
+        pytest.param((2, 5, None), (True, True, False), id="loading"),
+        pytest.param((2, None, None), (True, False, False), id="pulling"),
+        pytest.param((None, None, None), (False, False, False), id="waiting for a node"),
+    ],
+)
+def test_what_a_pod_has_not_reached_is_unknown(
+    after_s: tuple[int | None, int | None, int | None], known: tuple[bool, bool, bool]
+) -> None:
+    pod = read_pod(a_started_pod(after_s=after_s))
+    assert tuple(at is not None for at in (pod.scheduled_at_s, pod.started_at_s, pod.ready_since_s)) == known
+
+
+NOTHING_TOLD: list[dict[str, Any]] = [
+    an_object("p"),
+    an_object("p", spec=None, status=None),
+    an_object("p", spec={"containers": []}, status={"containerStatuses": []}),
+    an_object("p", metadata={"annotations": None}, spec={"containers": None}, status={"containerStatuses": None}),
+    an_object(
+        "p",
+        metadata={"creationTimestamp": None},
+        spec={"nodeName": "", "containers": [{"name": "server"}]},
+        status={"containerStatuses": [{"name": "server", "imageID": "", "state": None, "restartCount": None}]},
+    ),
+    an_object(
+        "p",
+        spec={"containers": [{"name": "server"}]},
+        status={
+            "containerStatuses": [{"name": "server", "state": {"running": {"startedAt": None}}}, {"name": "proxy"}],
+            "conditions": [{"type": "PodScheduled", "status": "True"}],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("body", NOTHING_TOLD)
+def test_a_pod_that_tells_nothing_of_its_start_is_read_all_the_same(body: dict[str, Any]) -> None:
+    pod = read_pod(body)
+    assert (pod.created_at_s, pod.scheduled_at_s, pod.started_at_s, pod.node, pod.image) == (None,) * 5
+    assert pod.restarts == 0
+
+
+def with_proxy(**metadata: Any) -> dict[str, Any]:
+    """A pod with a sidecar that came before the server."""
+    body = a_started_pod(after_s=(2, 30, 60), metadata=metadata)
+    body["spec"]["containers"].insert(0, {"name": "proxy", "image": "proxy:1"})
+    running = {"running": {"startedAt": "2026-01-01T00:00:03Z"}}
+    body["status"]["containerStatuses"].insert(0, {"name": "proxy", "restartCount": 1, "state": running})
+    return body
+
+
+def test_the_container_that_serves_is_the_one_that_kubectl_takes() -> None:
+    """The one that is named, else the first; restarts are anybody's, for the pod is Ready only with all of them."""
+    named = read_pod(with_proxy(annotations={"kubectl.kubernetes.io/default-container": "server"}))
+    assert (named.started_at_s, named.image, named.restarts) == (READY_AT_S + 30, "sha256:1", 1)
+    assert read_pod(with_proxy()).started_at_s == READY_AT_S + 3
+    unknown = read_pod(with_proxy(annotations={"kubectl.kubernetes.io/default-container": "gone"}))
+    assert unknown.started_at_s == READY_AT_S + 3
+
+
+def test_an_image_is_known_by_its_name_until_the_node_has_it() -> None:
+    body = an_object("p", spec={"containers": [{"name": "server", "image": "triton:1"}]})
+    assert read_pod(body).image == "triton:1"
+    told = {"containerStatuses": [{"name": "server", "imageID": "", "image": "triton:1"}]}
+    assert read_pod(body | {"status": told}).image == "triton:1"
 
 
 def test_a_pod_without_labels_has_none() -> None:

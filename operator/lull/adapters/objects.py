@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from lull.model.spec import Key
 
 Body = Mapping[str, Any]
+
+_DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,16 @@ class Pod:
     phase: str
     drains: bool
     """Whether a container pauses in a preStop hook before it stops."""
+    created_at_s: float | None = None
+    scheduled_at_s: float | None = None
+    """When a node was found for it; None while there is none."""
+    started_at_s: float | None = None
+    """When the serving container started to run; None while it does not."""
+    restarts: int = 0
+    """Times that containers of it were started again."""
+    node: str | None = None
+    image: str | None = None
+    """What the serving container runs: the image's digest once the node has it, its name before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +76,24 @@ class Autoscaler:
 
 def read_pod(body: Body) -> Pod:
     """Reads a pod."""
-    metadata, status = body["metadata"], body.get("status") or {}
-    since = None
-    if "deletionTimestamp" not in metadata:
-        for condition in status.get("conditions") or ():
-            if condition.get("type") == "Ready" and condition.get("status") == "True":
-                told = condition.get("lastTransitionTime")
-                since = datetime.fromisoformat(told).timestamp() if told else 0.0
-    containers = (body.get("spec") or {}).get("containers") or ()
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    containers = spec.get("containers") or ()
+    serving = _serving(metadata, containers)
+    statuses = status.get("containerStatuses") or ()
+    runs: Body = next((found for found in statuses if found.get("name") == serving.get("name")), {})
     return Pod(
         key=key_of(body),
         uid=metadata["uid"],
         labels=metadata.get("labels") or {},
-        ready_since_s=since,
+        ready_since_s=_ready_since_s(status) if "deletionTimestamp" not in metadata else None,
         phase=status.get("phase", "Unknown"),
         drains=any((container.get("lifecycle") or {}).get("preStop") for container in containers),
+        created_at_s=_time_s(metadata.get("creationTimestamp")),
+        scheduled_at_s=_time_s(_turned_true(status, "PodScheduled").get("lastTransitionTime")),
+        started_at_s=_time_s(((runs.get("state") or {}).get("running") or {}).get("startedAt")),
+        restarts=sum(int(found.get("restartCount") or 0) for found in statuses),
+        node=spec.get("nodeName") or None,
+        image=runs.get("imageID") or serving.get("image") or None,
     )
 
 
@@ -134,6 +149,28 @@ def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(labels.get(name) == value for name, value in wanted.items()) and all(
         _holds(expression, labels) for expression in expressions
     )
+
+
+def _serving(metadata: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The container that serves: the one kubectl takes when none is named, since injected sidecars respect that."""
+    named = (metadata.get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    return next((found for found in containers if found.get("name") == named), containers[0] if containers else {})
+
+
+def _turned_true(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The condition of that type where it is True, else an empty one."""
+    conditions = status.get("conditions") or ()
+    return next((c for c in conditions if c.get("type") == kind and c.get("status") == "True"), {})
+
+
+def _ready_since_s(status: Mapping[str, Any]) -> float | None:
+    """A Ready pod that does not tell since when has been so for long."""
+    ready = _turned_true(status, "Ready")
+    return (_time_s(ready.get("lastTransitionTime")) or 0.0) if ready else None
+
+
+def _time_s(told: str | None) -> float | None:
+    return datetime.fromisoformat(told).timestamp() if told else None
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

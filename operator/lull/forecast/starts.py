@@ -1,0 +1,238 @@
+"""How long a replica takes to become Ready, learned per model from the starts that were seen.
+
+The logarithm of a start's seconds is taken as normal: per model and per kind of node its mean and variance are carried
+along with fading weights (Welford's update). Few starts of one model are helped out by those of its group, and those by
+a prior: the mean is the posterior of a normal mean whose prior is the group's, with the variance between models known
+(Gelman and others, "Bayesian Data Analysis", on hierarchical normal models). Above what the law says stands the longest
+start of late, since node shortages and slow registries are in no law.
+
+Warm nodes had the image, cold ones had to pull it; the two are learned apart. Which kind the next start meets is not
+known, so what is planned with is a quantile of both, mixed by how often each was met. The loop is the only writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import ClassVar, Final
+
+import numpy as np
+
+from lull.model.arrays import F64, I64, Bools
+from lull.model.columns import place, widen
+from lull.model.start import LONGEST_S, Start
+
+MEMORY: Final = 0.95
+"""Weight that a start keeps with each one after it: half of all weight lies on the last 14."""
+
+BETWEEN: Final = 0.6
+"""Standard deviation of ln(seconds) between models of one group. With the spread of one model's own starts a model of
+which nothing is known is thus planned with three times the prior at its 95th percentile."""
+
+WITHIN: Final = 0.25
+"""Standard deviation of ln(seconds) between starts of one model, before any were seen ..."""
+
+WITHIN_STARTS: Final = 4.0
+"""... and for how many starts that counts."""
+
+PRIOR_MODELS: Final = 2.0
+"""Models that the prior counts for in its group."""
+
+COLD_TIMES: Final = 3.0
+"""Times the prior that a start takes on a node without the image, before any were seen."""
+
+COLD_SHARE: Final = 0.1
+"""Share of starts that meet such a node, before any were seen ..."""
+
+COLD_STARTS: Final = 2.0
+"""... and for how many starts that counts."""
+
+_SHORTEST_S: Final = 1.0
+"""Kubernetes tells whole seconds."""
+
+_WARM: Final = 0
+_COLD: Final = 1
+_HALVINGS: Final = 24
+
+
+class StartTimes:
+    """Distributions of start-up time.
+
+    Args:
+        width: number of models.
+        prior_s: median start on a node that has the image, of models of which nothing is known.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("group", "weight", "mean", "spread", "longest", "phases_s", "met")
+
+    def __init__(self, width: int, *, prior_s: float = 60.0) -> None:
+        self._priors_s = (prior_s, COLD_TIMES * prior_s)
+        self.group: I64 = np.zeros(width, dtype=np.int64)
+        """Models that are alike, such as those of one runtime; from 0."""
+        self.weight: F64 = np.zeros((2, width))
+        """Starts seen on warm and cold nodes, older ones counting less."""
+        self.mean: F64 = np.zeros((2, width))
+        """Mean of ln(seconds)."""
+        self.spread: F64 = np.zeros((2, width))
+        """Weighted sum of squared distances from that mean."""
+        self.longest: F64 = np.full((2, width), -np.inf)
+        """Longest ln(seconds) of late; it sinks towards the mean."""
+        self.phases_s: F64 = np.full((2, 3, width), np.nan)
+        """Mean seconds of scheduling, image and loading; NaN = no start seen."""
+        self.met: F64 = np.zeros((2, width))
+        """Starts that met warm and cold nodes, older ones of either kind counting less."""
+        self._told: dict[float, F64] = {}
+
+    def resize(self, width: int) -> None:
+        """Grows to ``width`` models; of the new ones nothing is known."""
+        widen(self, StartTimes(width - len(self.group)))
+        self._told.clear()
+
+    def forget(self, columns: I64) -> None:
+        """Makes columns as new."""
+        place(self, columns, StartTimes(1))
+        self._told.clear()
+
+    def assign(self, columns: I64, groups: I64) -> None:
+        """Says which group each of those columns belongs to."""
+        self.group[columns] = groups
+        self._told.clear()
+
+    def learn(self, starts: Sequence[Start], columns: Mapping[str, int]) -> None:
+        """Takes in starts in the order they came; absurd ones and those of models without a column are left out."""
+        taken = [start for start in starts if start.model_uid in columns and _is_sane(start)]
+        if not taken:
+            return
+        at = np.array([columns[start.model_uid] for start in taken], dtype=np.int64)
+        kind = np.array([_COLD if start.is_cold_node else _WARM for start in taken], dtype=np.int64)
+        phases_s = np.array([(start.scheduling_s, start.image_s, start.loading_s) for start in taken])
+        # One start of each model at a time, so that many at once are a few array steps.
+        turn = _turns(at)
+        for now in range(int(turn.max()) + 1):
+            those = turn == now
+            self._learn_one_each(kind[those], at[those], phases_s[those])
+        self._told.clear()
+
+    @property
+    def seen(self) -> F64:
+        """Starts seen, older ones counting less, (N,)."""
+        seen: F64 = self.met.sum(axis=0)
+        return seen
+
+    @property
+    def known(self) -> Bools:
+        """Models of which a start was seen, (N,)."""
+        return np.greater(self.seen, 0.0)
+
+    @property
+    def cold_ratio(self) -> F64:
+        """Chance that a start meets a node without the image, (N,)."""
+        ratio: F64 = (COLD_STARTS * COLD_SHARE + self.met[_COLD]) / (COLD_STARTS + self.seen)
+        return ratio
+
+    def lead_s(self, quantile: float) -> F64:
+        """Seconds within which a start is done in that share of cases, whatever node it meets, (N,).
+
+        A quantile that the starts seen are too few for is at least the longest of them: of n values the largest lies
+        near the quantile n / (n + 1), and n / (n + 2) is taken.
+
+        Args:
+            quantile: above 0 to below 1.
+        """
+        if quantile not in self._told:
+            told = self._mixed(quantile)
+            guarded = np.maximum(told, np.exp(self.longest.max(axis=0)))
+            told = np.where(self.known & (quantile >= self.seen / (self.seen + 2.0)), guarded, told)
+            told.flags.writeable = False
+            self._told[quantile] = told
+        return self._told[quantile]
+
+    def kind_s(self, quantile: float, *, is_cold_node: bool) -> F64:
+        """The same of starts on one kind of node alone, as the law has it, (N,)."""
+        centre, deviation = self._laws()
+        kind = _COLD if is_cold_node else _WARM
+        seconds: F64 = np.exp(centre[kind] + NormalDist().inv_cdf(quantile) * deviation[kind])
+        return seconds
+
+    def evidence(self, column: int) -> dict[str, float]:
+        """What a model's lead rests on; phases are of warm nodes where any was met, and left out where unknown."""
+        phases_s = self.phases_s[_WARM if self.met[_WARM, column] > 0.0 else _COLD, :, column]
+        said = {
+            "start_p50_s": self.lead_s(0.5)[column],
+            "start_p95_s": self.lead_s(0.95)[column],
+            "starts_seen": self.seen[column],
+            "start_cold_ratio": self.cold_ratio[column],
+            "start_scheduling_s": phases_s[0],
+            "start_image_s": phases_s[1],
+            "start_loading_s": phases_s[2],
+        }
+        return {name: float(value) for name, value in said.items() if np.isfinite(value)}
+
+    def _learn_one_each(self, kind: I64, at: I64, phases_s: F64) -> None:
+        seconds = np.log(np.maximum(phases_s.sum(axis=1), _SHORTEST_S))
+        weight = MEMORY * self.weight[kind, at] + 1.0
+        ahead = seconds - self.mean[kind, at]
+        mean = self.mean[kind, at] + ahead / weight
+        self.weight[kind, at], self.mean[kind, at] = weight, mean
+        self.spread[kind, at] = MEMORY * self.spread[kind, at] + ahead * (seconds - mean)
+        sunk = np.where(np.isinf(self.longest[kind, at]), -np.inf, mean + MEMORY * (self.longest[kind, at] - mean))
+        self.longest[kind, at] = np.maximum(seconds, sunk)
+        before_s = self.phases_s[kind, :, at]
+        blended_s = before_s + (phases_s - before_s) / weight[:, None]
+        self.phases_s[kind, :, at] = np.where(np.isnan(before_s), phases_s, blended_s)
+        self.met[:, at] *= MEMORY
+        self.met[kind, at] += 1.0
+
+    def _mixed(self, quantile: float) -> F64:
+        """Quantile of the mixture of both kinds, by bisection between the quantiles of the two."""
+        centre, deviation = self._laws()
+        cold = self.cold_ratio
+        edges = centre + NormalDist().inv_cdf(quantile) * deviation
+        low, high = edges.min(axis=0), edges.max(axis=0)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2.0
+            below = _normal_share((middle - centre) / deviation)
+            is_low = (1.0 - cold) * below[_WARM] + cold * below[_COLD] < quantile
+            low, high = np.where(is_low, middle, low), np.where(is_low, high, middle)
+        mixed: F64 = np.exp(high)
+        return mixed
+
+    def _laws(self) -> tuple[F64, F64]:
+        """Mean and standard deviation of ln(seconds) of the next start, (2, N) each."""
+        free = np.maximum(self.weight - 1.0, 0.0)
+        own = self.spread + WITHIN_STARTS * WITHIN**2
+        variance = own / (WITHIN_STARTS + free)
+        shrink = variance / BETWEEN**2
+        centre = (shrink * self._group_means() + self.weight * self.mean) / (shrink + self.weight)
+        # A node without the image does all that one with it does, and the pull.
+        centre[_COLD] = np.maximum(centre[_COLD], centre[_WARM])
+        return centre, np.sqrt(variance * (1.0 + 1.0 / (shrink + self.weight)))
+
+    def _group_means(self) -> F64:
+        """Mean ln(seconds) of each model's group, (2, N); a model with many starts counts hardly more than with few."""
+        counts = self.weight / (self.weight + 1.0)
+        means = []
+        for kind, prior_s in enumerate(self._priors_s):
+            models = PRIOR_MODELS + np.bincount(self.group, counts[kind])
+            total = PRIOR_MODELS * np.log(prior_s) + np.bincount(self.group, counts[kind] * self.mean[kind])
+            means.append((total / models)[self.group])
+        return np.stack(means)
+
+
+def _is_sane(start: Start) -> bool:
+    return min(start.scheduling_s, start.image_s, start.loading_s) >= 0.0 and start.total_s <= LONGEST_S
+
+
+def _turns(at: I64) -> I64:
+    """How many equal values came before each, (S,)."""
+    order = np.argsort(at, kind="stable")
+    first = np.searchsorted(at[order], at[order], side="left")
+    turn = np.empty_like(at)
+    turn[order] = np.arange(len(at)) - first
+    return turn
+
+
+def _normal_share(z: F64) -> F64:
+    """Share of the normal law below z, within 0.0002 (Bowling and others' logistic approximation, 2009)."""
+    z = np.clip(z, -8.0, 8.0)
+    return 1.0 / (1.0 + np.exp(-(0.07056 * z**3 + 1.5976 * z)))
