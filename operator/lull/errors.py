@@ -3,11 +3,12 @@
     LullError
     ├── SettingsError        the operator's environment is wrong; lists every fault at once
     ├── SpecError            an InferenceDeployment that got past the API server cannot be understood
+    ├── TraceError           a trace cannot be replayed: unreadable, not of requests, or too large
     ├── Unreachable          a peer gave no answer in time (API server, Prometheus)
     ├── BadAnswer            a peer answered something that cannot be used
     └── Refused              the API server said no; carries its status code and message
 
-Foreign exceptions are renamed to these once, in ``adapters/``, and nowhere else.
+Foreign exceptions are renamed to these once, in ``adapters/`` and where ``replay`` reads a trace, and nowhere else.
 """
 
 
@@ -29,6 +30,10 @@ class SettingsError(LullError):
 
 class SpecError(LullError):
     """An InferenceDeployment cannot be understood; the message names the field, the value and the mend."""
+
+
+class TraceError(LullError):
+    """A trace cannot be replayed; the message names the file, the line, the value and the mend."""
 
 
 class Unreachable(LullError):
