@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from eventually import eventually
@@ -37,10 +38,20 @@ def test_replicas_follow_the_load_and_no_request_is_lost(namespace: str) -> None
     eventually(lambda: replicas("embed", namespace), lambda n: n == 1, within_s=60)
 
 
-def _three_looks(namespace: str) -> tuple[dict[str, Any], list[str], str, dict[str, Any]]:
+def _cells(table: str) -> dict[str, str]:
+    """Cells of a table's one row by the heading they stand under; a cell may be empty."""
+    heading, row = table.splitlines()
+    starts = [match.start() for match in re.finditer(r"\S+", heading)]
+    return {
+        heading[start:end].strip(): row[start:end].strip()
+        for start, end in zip(starts, [*starts[1:], None], strict=True)
+    }
+
+
+def _three_looks(namespace: str) -> tuple[dict[str, Any], dict[str, str], str, dict[str, Any]]:
     """Status, row and description, with the status again: only where it did not change meanwhile can they agree."""
     before = status("told", namespace)
-    row = kubectl("-n", namespace, "get", "infd", "told", "--no-headers").split()
+    row = _cells(kubectl("-n", namespace, "get", "infd", "told"))
     described = kubectl("-n", namespace, "describe", "infd", "told")
     return before, row, described, status("told", namespace)
 
@@ -65,8 +76,9 @@ def test_status_events_metrics_and_logs_tell_the_same_story(namespace: str) -> N
     # An earlier run on the same cluster may have told of a model of the same name.
     lines = [line for line in told if line["model"] == "told" and line["at"] >= since]
 
-    assert row[1:5] == ["True", "Enforce", str(seen["replicas"]["current"]), str(seen["replicas"]["desired"])]
-    assert row[6] == seen["decision"]["reason"]
+    assert (row["READY"], row["MODE"]) == ("True", "Enforce")
+    assert (row["HAVE"], row["WANT"]) == (str(seen["replicas"]["current"]), str(seen["replicas"]["desired"]))
+    assert row["REASON"] == seen["decision"]["reason"]
     assert seen["decision"]["message"] in described
     assert f'lull_model_reason{{name="told",namespace="{namespace}",reason="Stabilizing"}} 1.0' in metrics
     assert f'lull_model_replicas_desired{{name="told",namespace="{namespace}"}}' in metrics

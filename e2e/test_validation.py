@@ -40,6 +40,10 @@ def several(*changes: Change) -> Change:
 BAD = {
     "no server": (setting("server", None), ["spec.server", "Required"]),
     "no objective": (setting("slo.objectives", []), ["spec.slo.objectives", "at least 1"]),
+    "objective of tokens of another server": (
+        setting("slo.objectives.0.metric", "TimeToFirstToken"),
+        ["spec.slo.objectives", "vllm or sglang"],
+    ),
     "no capacity": (setting("capacity", None), ["spec.capacity", "Required"]),
     "empty capacity": (
         setting("capacity", {}),

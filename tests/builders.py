@@ -10,6 +10,8 @@ import numpy as np
 
 from lull.cycle import plan_cycle
 from lull.decide.facts import Facts
+from lull.decide.provision import Advice
+from lull.memory import Memory
 from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target
 from lull.model.history import History, Observation
 from lull.model.plan import Decision, ModelPlan, Plan
@@ -139,6 +141,17 @@ def a_history(*, span_s: float = 3600.0, tick_s: float = TICK_S, gap_s: float = 
     return History(span_s=span_s, tick_s=tick_s, gap_s=gap_s)
 
 
+def a_memory(history: History | None = None, *, step_s: float = 60.0) -> Memory:
+    """A memory without anything learned."""
+    return Memory(a_history() if history is None else history, step_s)
+
+
+def no_advice(count: int) -> Advice:
+    """A forecast that asks for nothing."""
+    nothing = np.zeros(count, dtype=np.int64)
+    return Advice(start_to=nothing, keep_to=nothing)
+
+
 def an_observation(rows: Mapping[str, tuple[float, float, float]]) -> Observation:
     """One round: replicas, need and safe by uid."""
     columns = np.array(list(rows.values()), dtype=np.float64).reshape(-1, 3)
@@ -160,6 +173,8 @@ def some_facts(
     down_window_s: float = 0.0,
     up_tolerance: float = 0.0,
     down_tolerance: float = 0.0,
+    start_to: Sequence[int] = (),
+    keep_to: Sequence[int] = (),
     history: History | None = None,
     now_s: float = START_S,
 ) -> Facts:
@@ -179,6 +194,8 @@ def some_facts(
         down_window_s=np.full(count, down_window_s),
         up_tolerance=np.full(count, up_tolerance),
         down_tolerance=np.full(count, down_tolerance),
+        start_to=np.array(start_to or [0] * count, dtype=np.float64),
+        keep_to=np.array(keep_to or [0] * count, dtype=np.float64),
         behaviors=(behavior or Behavior(),) * count,
         history=history or a_history(),
         now_s=now_s,
@@ -197,7 +214,7 @@ class Story:
     model: InferenceDeployment = field(default_factory=a_model)
     replicas: int = 2
     settings: Settings = field(default_factory=some_settings)
-    history: History = field(default_factory=a_history)
+    memory: Memory = field(default_factory=a_memory)
     now_s: float = START_S
     plans: list[ModelPlan] = field(default_factory=list)
 
@@ -205,7 +222,8 @@ class Story:
         """Plans every tick for a while with these signals; gives the last decision."""
         for _ in range(max(1, round(for_s / TICK_S))):
             plan = self.look(signals, **view)
-            self.history.record(plan.observation, self.now_s)
+            self.memory.history.record(plan.observation, self.now_s)
+            self.memory.learn(plan.lesson, self.now_s)
             self.plans.append(plan.models[self.model.key])
             decision = self.latest
             if decision.is_enforced:
@@ -216,7 +234,7 @@ class Story:
     def look(self, signals: Signals, **view: Any) -> Plan:
         """The plan of this moment; nothing is carried out or remembered."""
         seen = a_view(self.model, **{"replicas": self.replicas, "signals": signals} | view)
-        return plan_cycle(Snapshot((seen,)), self.history, self.settings, self.now_s)
+        return plan_cycle(Snapshot((seen,)), self.memory, self.settings, self.now_s)
 
     @property
     def latest(self) -> Decision:
@@ -237,9 +255,9 @@ class Story:
         return [reason for i, reason in enumerate(found) if i == 0 or found[i - 1] != reason]
 
 
-def plan_of(*views: ModelView, history: History | None = None, now_s: float = START_S, **changes: Any) -> Plan:
+def plan_of(*views: ModelView, memory: Memory | None = None, now_s: float = START_S, **changes: Any) -> Plan:
     """One plan for a fleet."""
-    return plan_cycle(Snapshot(tuple(views)), history or a_history(), some_settings(**changes), now_s)
+    return plan_cycle(Snapshot(tuple(views)), memory or a_memory(), some_settings(**changes), now_s)
 
 
 def decision_on(plan: Plan, name: str = "chat", namespace: str = "demo") -> Decision:

@@ -10,7 +10,7 @@ from builders import (
     TICK_S,
     Story,
     a_glimpse,
-    a_history,
+    a_memory,
     a_model,
     a_view,
     decision_on,
@@ -276,7 +276,7 @@ def test_a_broken_object_stands_beside_healthy_ones() -> None:
     fault = Fault(Reason.SPEC_UNREADABLE, "spec cannot be read: no runtime")
     broken = Unreadable(Key("demo", "broken"), "uid-broken", 3, fault)
     snapshot = Snapshot((a_view(signals=some_signals(30.0)),), (broken,))
-    plan = plan_cycle(snapshot, a_history(), some_settings(), START_S)
+    plan = plan_cycle(snapshot, a_memory(), some_settings(), START_S)
     assert decision_on(plan).after == NEED_OF_30
     said = plan.models[broken.key]
     assert said.decision is None
@@ -316,10 +316,10 @@ def test_planning_changes_neither_the_history_nor_the_snapshot() -> None:
     story.goes_on(some_signals(30.0), for_s=400)
     view = a_view(story.model, replicas=8, signals=some_signals(3.0))
     fresh = a_view(a_model("fresh"), signals=some_signals(3.0))
-    snapshot, before = Snapshot((view, fresh)), state_of(story.history)
+    snapshot, before = Snapshot((view, fresh)), state_of(story.memory.history)
     untouched = copy.deepcopy(snapshot)
-    plan_cycle(snapshot, story.history, story.settings, story.now_s)
-    assert state_of(story.history) == before
+    plan_cycle(snapshot, story.memory, story.settings, story.now_s)
+    assert state_of(story.memory.history) == before
     assert snapshot == untouched
 
 

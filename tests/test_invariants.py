@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import START_S, TICK_S, a_glimpse, a_history, a_model, a_view, silence, some_settings, some_signals
+from builders import START_S, TICK_S, a_glimpse, a_memory, a_model, a_view, silence, some_settings, some_signals
 from lull.cycle import plan_cycle
 from lull.model.fleet import ModelView, Signals, Snapshot
 from lull.model.history import History
@@ -106,7 +106,7 @@ def fleets(draw: st.DrawFn) -> tuple[Life, ...]:
 
 def live(fleet: tuple[Life, ...]) -> Iterator[tuple[Snapshot, Plan, History, float]]:
     """Every round: what was seen, what was planned, and the history and the moment it was planned with."""
-    history, sizes = a_history(), [2] * len(fleet)
+    memory, sizes = a_memory(), [2] * len(fleet)
     for number in range(len(fleet[0].rounds)):
         now_s = START_S + number * TICK_S
         views = []
@@ -115,9 +115,10 @@ def live(fleet: tuple[Life, ...]) -> Iterator[tuple[Snapshot, Plan, History, flo
             sizes[i] = sizes[i] if by_hand is None else by_hand
             views.append(a_view(life.model, replicas=sizes[i], signals=signals))
         snapshot = Snapshot(tuple(views))
-        plan = plan_cycle(snapshot, history, some_settings(), now_s)
-        yield snapshot, plan, history, now_s
-        history.record(plan.observation, now_s)
+        plan = plan_cycle(snapshot, memory, some_settings(), now_s)
+        yield snapshot, plan, memory, now_s
+        memory.history.record(plan.observation, now_s)
+        memory.learn(plan.lesson, now_s)
         for i, view in enumerate(views):
             decision = plan.models[view.key].decision
             assert decision is not None
@@ -229,8 +230,8 @@ def test_every_decision_keeps_every_claim(fleet: tuple[Life, ...]) -> None:
 @settings(max_examples=20)
 @given(fleets())
 def test_the_same_world_gives_the_same_plan(fleet: tuple[Life, ...]) -> None:
-    for snapshot, plan, history, now_s in live(fleet):
-        assert plan_cycle(snapshot, history, some_settings(), now_s).models == plan.models
+    for snapshot, plan, memory, now_s in live(fleet):
+        assert plan_cycle(snapshot, memory, some_settings(), now_s).models == plan.models
 
 
 @settings(max_examples=20)

@@ -5,6 +5,7 @@ Called by the operator's loop with what it saw; pure, so that whatever else call
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,29 +13,51 @@ import numpy as np
 from lull.decide.conditions import conditions, unreadable_conditions
 from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
-from lull.decide.sizing import limits
+from lull.decide.learning import batches_of, decoding_of, learn
+from lull.decide.prices import miss_price_s
+from lull.decide.provision import Advice
+from lull.decide.sizing import Limits, limits
+from lull.forecast.calibration import LEVELS
 from lull.forecast.demand import Load, estimate
+from lull.forecast.experts import Expert
+from lull.forecast.forecaster import Forecast
+from lull.foresight import foresee, look
+from lull.memory import Memory
+from lull.model.arrays import F64, I64
+from lull.model.costs import Costs, Lesson
 from lull.model.fleet import Demand, ModelView, Snapshot
-from lull.model.history import History, Observation
-from lull.model.plan import ModelPlan, Plan
-from lull.model.spec import Key
+from lull.model.history import Observation
+from lull.model.learned import Learned
+from lull.model.plan import Foreseen, ModelPlan, Plan
+from lull.model.spec import Key, Metric, PredictionMode
 from lull.settings import Mode, Settings
 
 _NOTHING_KNOWN: Final = Demand(None, None, None, None)
+_PEAK: Final = LEVELS.index(0.95)
 
 
-def plan_cycle(snapshot: Snapshot, history: History, settings: Settings, now_s: float) -> Plan:
+def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: float) -> Plan:
     """Plans the whole fleet once.
 
     Args:
         snapshot: what was seen.
-        history: what happened before; read, never written.
+        memory: what happened before and what was learned from it; read, never written.
         settings: the operator's settings.
-        now_s: seconds on a clock that never jumps; the same one that the history was recorded with.
+        now_s: seconds since the epoch on a clock that never jumps; the same one that the memory was fed with.
     """
     seen = [model for model in snapshot.models if model.target is not None]
     load = estimate(seen, window_s=settings.rate_window_s)
-    replica = limits([model.deployment.spec for model in seen], load.service_time_s)
+    learned = learn(memory.learned, seen)
+    replica = limits(
+        [model.deployment.spec for model in seen],
+        load.service_time_s,
+        batches=batches_of(learned, seen),
+        decoding=decoding_of(learned, seen),
+    )
+    at = memory.find([model.deployment.uid for model in seen])
+    costs = _costs(seen, replica, memory, at, settings)
+    forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
+    advice = _advice(seen, forecast, costs, memory, at, settings)
     # Nothing to serve needs nothing, whether or not it is known what a replica can do.
     is_idle = load.sizing_rps == 0.0
     facts = gather(
@@ -43,11 +66,12 @@ def plan_cycle(snapshot: Snapshot, history: History, settings: Settings, now_s: 
         safe_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.safe_rps),
         is_lower_bound=load.is_lower_bound,
         is_unreachable=replica.is_unreachable,
-        history=history,
+        advice=advice,
+        history=memory.history,
         now_s=now_s,
     )
     modes = [mode_of(model, settings) for model in seen]
-    decisions = decide(
+    decisions, trail = decide(
         seen,
         modes,
         facts,
@@ -56,18 +80,71 @@ def plan_cycle(snapshot: Snapshot, history: History, settings: Settings, now_s: 
         sizing_rps=load.sizing_rps,
         backlog=load.backlog,
     )
-    known_at_s = history.known_at_s(facts.uids)
+    known_at_s = memory.history.known_at_s(facts.uids)
     plans = _undecided(snapshot, settings)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
         said = conditions(model, modes[i], demand.age_s)
-        plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, said)
-    return Plan(at_s=now_s, models=plans, observation=_observe(facts))
+        foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s, advice, i)
+        plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, foreseen, said)
+    lesson = _lesson(seen, load, facts, costs, learned)
+    return Plan(now_s, plans, observation=_observe(facts), lesson=lesson, trail=trail)
 
 
 def mode_of(model: ModelView, settings: Settings) -> Mode:
     """The mode in force: the model's own, else the operator's."""
     return model.deployment.spec.mode or settings.mode
+
+
+def _costs(seen: Sequence[ModelView], replica: Limits, memory: Memory, at: I64, settings: Settings) -> Costs:
+    factor = np.where(at >= 0, memory.prices.factor[at], 1.0) if memory.prices.factor.size else np.ones(len(seen))
+    lead_s = np.full(len(seen), settings.cold_start_s)
+    return Costs(
+        limit_rps=replica.rps,
+        miss_price_s=miss_price_s(factor, replica.rps, _allowed(seen)),
+        start_s=lead_s + settings.start_energy_s,
+        lead_s=lead_s,
+    )
+
+
+def _advice(
+    seen: Sequence[ModelView], forecast: Forecast | None, costs: Costs, memory: Memory, at: I64, settings: Settings
+) -> Advice:
+    """What the forecast asks for; nothing where none may be asked or nothing was learned yet."""
+    start_to: I64 = np.zeros(len(seen), dtype=np.int64)
+    keep_to: I64 = np.zeros(len(seen), dtype=np.int64)
+    asked = [model.deployment.spec.prediction.mode is not PredictionMode.OFF for model in seen]
+    rows = np.flatnonzero((at >= 0) & np.array(asked, dtype=bool) & ~np.isnan(costs.limit_rps))
+    if forecast is None or not len(rows):
+        return Advice(start_to, keep_to)
+    theirs = costs.of(rows)
+    replicas = np.array([float(model.target.replicas) if model.target else 0.0 for model in seen])[rows]
+    maximum = np.array([float(model.deployment.spec.max_replicas) for model in seen])[rows]
+    outlook = look(forecast, at[rows], theirs.limit_rps, replicas, maximum)
+    advice = foresee(outlook, theirs, memory.accounts, at[rows], replicas, settings.tick_s)
+    start_to[rows], keep_to[rows] = advice.start_to, advice.keep_to
+    return Advice(start_to, keep_to)
+
+
+def _foreseen(
+    model: ModelView, forecast: Forecast | None, at: int, lead_s: float, advice: Advice, i: int
+) -> Foreseen | None:
+    if forecast is None or at < 0 or model.deployment.spec.prediction.mode is PredictionMode.OFF:
+        return None
+    row = min(int(np.searchsorted(forecast.horizons_s, lead_s)), len(forecast.horizons_s) - 1)
+    leader, error = int(forecast.leader[row, at]), float(forecast.error_ratio[row, at])
+    if leader < 0:
+        return None
+    # What is expected in a silence counts as far as the silence is expected to end.
+    peak_rps = float(forecast.quantiles_rps[_PEAK, row, at] * forecast.busy_chance[row, at])
+    return Foreseen(
+        peak_rps=peak_rps,
+        horizon_s=float(forecast.horizons_s[row]),
+        source=Expert(leader).title,
+        error_ratio=error if np.isfinite(error) else None,
+        start_to=int(advice.start_to[i]),
+        keep_to=int(advice.keep_to[i]),
+    )
 
 
 def _undecided(snapshot: Snapshot, settings: Settings) -> dict[Key, ModelPlan]:
@@ -76,10 +153,11 @@ def _undecided(snapshot: Snapshot, settings: Settings) -> dict[Key, ModelPlan]:
     for model in snapshot.models:
         if model.target is None:
             mode = mode_of(model, settings)
-            plans[model.key] = ModelPlan(model.key, mode, None, _NOTHING_KNOWN, conditions(model, mode, None))
+            said = conditions(model, mode, None)
+            plans[model.key] = ModelPlan(model.key, mode, None, _NOTHING_KNOWN, None, said)
     for broken in snapshot.unreadable:
         said = unreadable_conditions(broken.fault)
-        plans[broken.key] = ModelPlan(broken.key, settings.mode, None, _NOTHING_KNOWN, said)
+        plans[broken.key] = ModelPlan(broken.key, settings.mode, None, _NOTHING_KNOWN, None, said)
     return plans
 
 
@@ -102,6 +180,36 @@ def _observe(facts: Facts) -> Observation:
     return Observation(
         uids=facts.uids,
         replicas=facts.current.astype(np.float64),
-        need=np.where(facts.is_lower_bound, np.nan, facts.need),
+        need=np.where(facts.is_lower_bound | ~facts.is_known, np.nan, np.maximum(facts.need, facts.start_to)),
         safe=facts.safe,
     )
+
+
+def _lesson(seen: Sequence[ModelView], load: Load, facts: Facts, costs: Costs, learned: Learned) -> Lesson:
+    """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
+    arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
+    ready = np.array([float(model.target.ready) if model.target else np.nan for model in seen])
+    allowed_wait_s = np.array([_threshold_s(model) for model in seen])
+    is_late = np.nan_to_num(load.backlog) > allowed_wait_s * ready * costs.limit_rps
+    return Lesson(
+        uids=facts.uids,
+        arrivals_rps=arrivals_rps,
+        missed_rps=np.where(is_late, arrivals_rps, np.where(np.isnan(arrivals_rps), np.nan, 0.0)),
+        allowed_ratio=_allowed(seen),
+        need=np.where(np.isnan(arrivals_rps), np.nan, facts.need),
+        replicas=facts.current.astype(np.float64),
+        costs=costs,
+        learned=learned,
+    )
+
+
+def _allowed(seen: Sequence[ModelView]) -> F64:
+    """Share of the requests that may miss the strictest objective, (N,)."""
+    return np.array([min(o.miss_ratio for o in model.deployment.spec.slo.objectives) for model in seen])
+
+
+def _threshold_s(model: ModelView) -> float:
+    """Seconds that a request may take until it is answered at all; the pace of tokens is no wait."""
+    objectives = model.deployment.spec.slo.objectives
+    waits = [float(o.threshold) for o in objectives if o.metric is not Metric.INTER_TOKEN_LATENCY]
+    return min(waits, default=np.inf)

@@ -13,6 +13,7 @@ from lull.errors import SettingsError
 
 PREFIX: Final = "LULL_"
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_DAY_S: Final = 86_400.0
 _TICKS_TO_WAIT: Final = 6.0
 _SHORTEST_WINDOW_S: Final = 4.0
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -60,6 +61,15 @@ class Settings:
 
     tick_s: float = 10.0
     """Seconds between planning rounds, at least one. A changed spec does not wait for the next one."""
+
+    forecast_step_s: float = 60.0
+    """Seconds per step of the forecast: it learns the mean rate of each and looks 1 to 60 of them ahead."""
+
+    cold_start_s: float = 60.0
+    """Seconds from the decision for a replica to Ready, until a model's own starts have told."""
+
+    start_energy_s: float = 120.0
+    """Energy of a start beyond the time it takes, in seconds of the replica's idle power."""
 
     mode: Mode = Mode.RECOMMEND
     """Mode of every InferenceDeployment that names none."""
@@ -199,5 +209,10 @@ def _clashes(settings: Settings) -> list[str]:
         faults.append(
             f"LULL_PROMETHEUS_TIMEOUT={settings.prometheus_timeout_s:g}s: longer than {_TICKS_TO_WAIT:g} ticks of "
             f"{settings.tick_s:g}s; a slow Prometheus would stop planning: shorten it or lengthen LULL_TICK"
+        )
+    if settings.forecast_step_s < settings.tick_s or _DAY_S % settings.forecast_step_s:
+        faults.append(
+            f"LULL_FORECAST_STEP={settings.forecast_step_s:g}s: must be at least one tick of {settings.tick_s:g}s and "
+            "fit a whole number of times into a day, such as 30s, 1m or 5m"
         )
     return faults

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from builders import a_history, a_model, a_view, silence, some_facts, some_signals
+from builders import a_history, a_model, a_view, no_advice, silence, some_facts, some_signals
 from lull.decide.facts import Facts, gather
 from lull.model.fleet import ModelView
 from lull.model.reason import Reason
@@ -19,6 +19,7 @@ def facts_of(*models: ModelView) -> Facts:
         safe_exact=np.full(count, 3.5),
         is_lower_bound=np.zeros(count, dtype=bool),
         is_unreachable=np.zeros(count, dtype=bool),
+        advice=no_advice(count),
         history=a_history(),
         now_s=0.0,
     )

@@ -59,6 +59,34 @@ def test_the_need_asks_for_what_the_table_says(
 
 
 @pytest.mark.parametrize(
+    ("current", "need", "safe", "start_to", "keep_to", "after", "reason"),
+    [
+        pytest.param(2, 2.0, 2.0, 5, 0, 5, Reason.FORECAST_RISE, id="starts ahead of the need"),
+        pytest.param(2, 4.0, 4.0, 4, 0, 4, Reason.DEMAND_RISE, id="the need says so already"),
+        pytest.param(2, 4.0, 4.0, 6, 0, 6, Reason.FORECAST_RISE, id="more than the need"),
+        pytest.param(2, NAN, NAN, 5, 0, 5, Reason.FORECAST_RISE, id="starts though nobody knows what arrives"),
+        pytest.param(5, 2.0, 2.0, 0, 5, 5, Reason.FORECAST_HOLD, id="keeps all"),
+        pytest.param(5, 2.0, 2.0, 0, 9, 5, Reason.FORECAST_HOLD, id="keeping starts none"),
+        pytest.param(5, 2.0, 2.0, 0, 3, 3, Reason.DEMAND_FALL, id="keeps some"),
+        pytest.param(5, 2.0, 2.0, 3, 0, 2, Reason.DEMAND_FALL, id="what it would start is there already"),
+        pytest.param(5, 2.0, 4.0, 0, 3, 4, Reason.DEMAND_FALL, id="the margin keeps more"),
+        pytest.param(5, 7.0, 7.0, 0, 5, 7, Reason.DEMAND_RISE, id="keeping never holds back a rise"),
+    ],
+)
+def test_the_forecast_adds_and_delays(
+    current: int, need: float, safe: float, start_to: int, keep_to: int, after: int, reason: Reason
+) -> None:
+    proposal = wanted(some_facts([current], [need], [safe], start_to=[start_to], keep_to=[keep_to]))
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+def test_tolerance_is_no_matter_of_the_forecast() -> None:
+    """The exact need lies within the tolerance; what is started ahead does not rest on it."""
+    facts = some_facts([10], [10.5], [10.5], start_to=[14], up_tolerance=0.1)
+    assert within_tolerance(wanted(facts), facts).desired[0] == 14
+
+
+@pytest.mark.parametrize(
     ("current", "exact", "up", "down", "after"),
     [
         pytest.param(10, 10.4, 0.0, 0.1, 11, id="no tolerance for growth by default"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -21,7 +22,19 @@ from lull import names
 from lull.decide.facts import DOWN_TOLERANCE, DOWN_WINDOW_S
 from lull.errors import SpecError
 from lull.model.plan import ConditionStatus
-from lull.model.spec import Key, Number, Percentile, Role, ScaleTarget, Seconds, Spec, parse
+from lull.model.spec import (
+    TOKEN_RUNTIMES,
+    Key,
+    Metric,
+    Number,
+    Percentile,
+    Role,
+    Runtime,
+    ScaleTarget,
+    Seconds,
+    Spec,
+    parse,
+)
 from lull.settings import Mode
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +184,7 @@ def test_closed_sets_are_the_same(schema: dict[str, Any], field: msgspec.structs
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         assert list(schema["enum"]) == [str(member) for member in kind]
     elif "enum" in schema:
-        assert field.encode_name in {"metric", "type"}, "make it a StrEnum"
+        assert field.encode_name == "type", "make it a StrEnum"
 
 
 @pytest.mark.parametrize(("schema", "field"), LEAVES)
@@ -226,7 +239,7 @@ def test_an_object_is_who_it_is() -> None:
 
 def test_what_newer_versions_add_is_ignored() -> None:
     """An older operator must go on with a newer CRD."""
-    assert parse(a_body(spec=a_spec(prediction={"mode": "Enforce"}))).spec == a_model().spec
+    assert parse(a_body(spec=a_spec(scaleToZero={"mode": "Enforce"}))).spec == a_model().spec
 
 
 def test_a_template_is_kept_as_it_is() -> None:
@@ -275,6 +288,23 @@ def test_what_the_patterns_of_the_crd_let_pass_is_read(threshold: str, percentil
 OBJECTIVE = {"metric": "Latency", "percentile": "95", "threshold": "1s"}
 
 
+@pytest.mark.parametrize("runtime", sorted(TOKEN_RUNTIMES))
+@pytest.mark.parametrize("metric", list(Metric))
+def test_servers_of_tokens_have_every_objective(runtime: Runtime, metric: Metric) -> None:
+    model = a_model(
+        server={"runtime": str(runtime), "modelName": "x"}, slo={"objectives": [OBJECTIVE | {"metric": str(metric)}]}
+    )
+    (objective,) = model.spec.slo.objectives
+    assert (model.spec.server.runtime, objective.metric) == (runtime, metric)
+
+
+def test_the_crd_and_the_parser_mean_the_same_servers_of_tokens() -> None:
+    rules = [rule["rule"] for rule in SPEC["x-kubernetes-validations"] if "objectives" in rule["rule"]]
+    (listed,) = (re.findall(r"self\.server\.runtime in \[(.*?)\]", rule) for rule in rules)
+    assert {name.strip(" '") for name in listed[0].split(",")} == {str(runtime) for runtime in TOKEN_RUNTIMES}
+    assert f"o.metric == '{Metric.LATENCY}'" in rules[0]
+
+
 def sloppy(**changes: str) -> dict[str, Any]:
     return a_spec(slo={"objectives": [OBJECTIVE | changes]})
 
@@ -287,7 +317,7 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(a_spec(maxReplicas=None), "maxReplicas", id="no maximum"),
         pytest.param(a_spec(maxReplicas="ten"), "maxReplicas", id="a word for a number"),
         pytest.param(a_spec(mode="Dream"), "mode", id="an unknown mode"),
-        pytest.param(a_spec(server={"runtime": "vllm", "modelName": "x"}), "runtime", id="an unknown runtime"),
+        pytest.param(a_spec(server={"runtime": "llamacpp", "modelName": "x"}), "runtime", id="an unknown runtime"),
         pytest.param(sloppy(threshold="fast"), "write a duration such as", id="a threshold in words"),
         pytest.param(sloppy(threshold="800"), "threshold", id="a threshold without a unit"),
         pytest.param(sloppy(threshold="0s"), "threshold", id="a threshold of nothing"),
@@ -295,6 +325,9 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(sloppy(percentile="49"), "percentile", id="a percentile below the median"),
         pytest.param(sloppy(percentile="most"), "percentile", id="a percentile in words"),
         pytest.param(a_spec(slo={"objectives": []}), "objectives", id="no objectives"),
+        pytest.param(sloppy(metric="Throughput"), "metric", id="an unknown objective"),
+        pytest.param(sloppy(metric="TimeToFirstToken"), "vllm or sglang", id="a first token of a server without any"),
+        pytest.param(sloppy(metric="InterTokenLatency"), "vllm or sglang", id="tokens of a server without any"),
         pytest.param(a_spec(capacity={}), "exactly one of requestsPerSecond", id="no capacity"),
         pytest.param(
             a_spec(capacity={"requestsPerSecond": 1, "concurrency": 1}), "exactly one of", id="two capacities"
@@ -316,6 +349,7 @@ def sloppy(**changes: str) -> dict[str, Any]:
             id="generic with a concurrency",
         ),
         pytest.param(a_spec(server={"runtime": "triton"}), "modelName", id="triton without a model"),
+        pytest.param(a_spec(server={"runtime": "sglang"}), "modelName", id="sglang without a model"),
         pytest.param(
             a_spec(behavior={"scaleDown": {"selectPolicy": "Sometimes"}}), "selectPolicy", id="an unknown select policy"
         ),

@@ -77,7 +77,7 @@ def test_a_status_is_what_the_crd_says(view: ModelView) -> None:
 def test_a_broken_spec_has_a_status_too() -> None:
     broken = Unreadable(Key("demo", "chat"), "uid", 3, Fault(Reason.SPEC_UNREADABLE, "no runtime"))
     story = Story()
-    plan = plan_cycle(Snapshot((), (broken,)), story.history, story.settings, story.now_s).models[broken.key]
+    plan = plan_cycle(Snapshot((), (broken,)), story.memory, story.settings, story.now_s).models[broken.key]
     status = rendered(plan, ready=None)
     jsonschema.Draft7Validator(closed(SCHEMA)).validate(status)
     assert "replicas" not in status

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from builders import some_settings
+from builders import some_settings, some_signals
+from explained import a_loop, a_story, explained, goes_on
 from lull.runtime.health import app_for
 
 
@@ -62,3 +65,77 @@ def test_metrics_are_served_as_prometheus_reads_them() -> None:
 
 def test_nothing_else_is_served() -> None:
     assert ask("/", finished_ago_s=5.0)[0] == 404
+
+
+def why(loop: Any, path: str, *, while_learning_s: float | None = None) -> tuple[int, str, float]:
+    """Asks for an explanation, perhaps while the loop is writing to its memory; gives how long the answer took too."""
+
+    async def learn(is_learning: asyncio.Event) -> None:
+        async with loop.memory_lock:
+            is_learning.set()
+            await asyncio.sleep(while_learning_s or 0.0)
+
+    async def main() -> tuple[int, str, float]:
+        async with TestClient(TestServer(app_for(loop))) as client:
+            is_learning = asyncio.Event()
+            learning = asyncio.create_task(learn(is_learning))
+            await is_learning.wait()
+            asked_s = time.monotonic()
+            async with client.get(path) as answer:
+                assert answer.content_type == "application/json"
+                found = answer.status, await answer.text(), time.monotonic() - asked_s
+            await learning
+            return found
+
+    return asyncio.run(main())
+
+
+def test_a_model_is_explained_as_json() -> None:
+    story, twin = a_story(), a_story()
+    plan = goes_on(story, some_signals(30.0))
+    status, text, _ = why(a_loop(story, plan), "/explain/demo/chat")
+    assert status == 200
+    assert json.loads(text) == explained(twin, some_signals(30.0))
+
+
+def test_an_unknown_model_is_answered_with_those_there_are() -> None:
+    story = a_story()
+    status, text, _ = why(a_loop(story, goes_on(story, some_signals()), "embed"), "/explain/demo/chta")
+    assert status == 404
+    assert json.loads(text) == {"message": "there is no InferenceDeployment demo/chta; namespace demo has chat, embed"}
+
+
+def test_of_many_models_some_are_named() -> None:
+    story = a_story()
+    others = [f"m{i:02}" for i in range(40)]
+    text = why(a_loop(story, goes_on(story, some_signals()), *others), "/explain/demo/chta")[1]
+    assert json.loads(text)["message"].endswith("m17, m18 and 21 more")
+
+
+def test_in_a_namespace_without_models_the_others_are_named() -> None:
+    story = a_story()
+    text = why(a_loop(story, goes_on(story, some_signals())), "/explain/prod/chat")[1]
+    assert json.loads(text)["message"].endswith("; there are some in the namespaces demo")
+
+
+def test_a_cluster_without_models_says_so() -> None:
+    loop = a_loop(a_story(), None)
+    loop.mirror.models.clear()
+    assert (
+        why(loop, "/explain/demo/chat")[1] == '{"message":"there is no InferenceDeployment demo/chat, nor any other"}'
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_model_that_was_not_planned_yet_is_asked_for_again(is_first: bool) -> None:
+    story = a_story()
+    loop = a_loop(story, None if is_first else goes_on(story, some_signals()), "embed")
+    status, text, _ = why(loop, "/explain/demo/embed")
+    assert (status, json.loads(text)["message"]) == (503, "demo/embed was not planned yet; ask again in 10 s")
+
+
+def test_the_answer_waits_until_the_memory_is_written() -> None:
+    story = a_story()
+    status, _, took_s = why(a_loop(story, goes_on(story, some_signals())), "/explain/demo/chat", while_learning_s=0.3)
+    assert status == 200
+    assert took_s >= 0.25

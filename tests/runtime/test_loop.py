@@ -20,6 +20,8 @@ from lull.adapters.api import Api
 from lull.adapters.exposition import Exposition
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.prometheus import Prometheus
+from lull.memory import Memory
+from lull.model.costs import Lesson
 from lull.model.fleet import Fault
 from lull.model.spec import Key
 from lull.runtime.loop import Loop
@@ -211,8 +213,25 @@ def test_rounds_remember() -> None:
     """Scale-in needs a window of them."""
     world = World(rps=8.0)
     loop = world.lives(*[lambda: None] * 3)
-    times_s, _ = loop.history.window("need", ["uid-demo-chat"], 0.0)
+    times_s, _ = loop.memory.history.window("need", ["uid-demo-chat"], 0.0)
     assert len(times_s) == 4
+
+
+def test_the_memory_is_written_with_its_lock_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever explains a model reads it meanwhile."""
+    held, learn = [], Memory.learn
+
+    def watched(memory: Memory, lesson: Lesson, now_s: float) -> None:
+        held.append(loops[-1].memory_lock.locked())
+        learn(memory, lesson, now_s)
+
+    loops: list[Loop] = []
+    make = World._loop
+    monkeypatch.setattr(World, "_loop", lambda *args: loops.append(make(*args)) or loops[-1])
+    monkeypatch.setattr(Memory, "learn", watched)
+    World(rps=8.0).lives(lambda: None)
+    assert held == [True, True]
+    assert not loops[-1].memory_lock.locked()
 
 
 def test_the_metrics_tell_what_was_decided() -> None:

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 import requests
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
 from lull.errors import BadAnswer, LullError, Unreachable
+from lull.model.arrays import F64
 
 Name = TypeVar("Name", bound=Hashable)
+Given = TypeVar("Given")
 
 _THREADS: Final = 4
 
@@ -51,6 +54,21 @@ class Answer:
     """Why rows may be missing, if they may."""
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One series of a range: its points in order."""
+
+    labels: Mapping[str, str]
+    times_s: F64
+    """Seconds since the epoch, (T,)."""
+    values: F64
+
+
+class _Points(msgspec.Struct):
+    metric: dict[str, str]
+    values: list[tuple[float, str]]
+
+
 class _Sample(msgspec.Struct):
     metric: dict[str, str]
     value: tuple[float, str]
@@ -71,11 +89,11 @@ class _Reply(msgspec.Struct):
 class _Connection(PrometheusConnect):  # type: ignore[misc]  # the library is untyped
     """The library's connection, asked for the whole reply."""
 
-    def reply(self, query: str) -> _Reply:
+    def reply(self, call: str, params: Mapping[str, str]) -> _Reply:
         answer = self._session.request(
             method="GET",
-            url=f"{self.url}/api/v1/query",
-            params={"query": query},
+            url=f"{self.url}/api/v1/{call}",
+            params=params,
             headers=self.headers,
             auth=self.auth,
             timeout=self._timeout,
@@ -118,7 +136,24 @@ class Prometheus:
                 raise answer
         return found
 
-    async def _within(self, answer: asyncio.Future[Answer]) -> Answer:
+    async def read_ranges(
+        self, queries: Mapping[Name, str], start_s: float, end_s: float, step_s: float
+    ) -> dict[Name, list[Track] | LullError]:
+        """Series over a stretch of time by the queries' names, one query after the other; an error where one failed.
+
+        An answer that Prometheus itself calls partial is an error: what it lacks would be learned as silence.
+        """
+        loop = asyncio.get_running_loop()
+        span = {"start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": f"{step_s:g}"}
+        found: dict[Name, list[Track] | LullError] = {}
+        for name, query in queries.items():
+            try:
+                found[name] = await self._within(loop.run_in_executor(self._pool, self._ask_range, query, span))
+            except LullError as error:
+                found[name] = error
+        return found
+
+    async def _within(self, answer: asyncio.Future[Given]) -> Given:
         # The library's timeout bounds each read of the socket; a peer that drips bytes would never meet it.
         limit_s = _QUEUED * self._timeout_s
         try:
@@ -131,8 +166,19 @@ class Prometheus:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, query: str) -> Answer:
+        data, doubt = self._data("query", {"query": query})
+        return Answer(_rows(data, query), doubt=doubt)
+
+    def _ask_range(self, query: str, span: Mapping[str, str]) -> list[Track]:
+        data, doubt = self._data("query_range", {"query": query, **span})
+        if doubt is not None:
+            raise BadAnswer(f"Prometheus at {self._url} warns: {doubt}; the query was {query}")
+        return _tracks(data, query)
+
+    def _data(self, call: str, params: Mapping[str, str]) -> tuple[_Data, str | None]:
+        """What Prometheus answered, and its doubt about that."""
         try:
-            reply = self._connection().reply(query)
+            reply = self._connection().reply(call, params)
         except requests.RequestException as error:
             raise Unreachable(
                 f"Prometheus at {self._url} gave no answer within {self._timeout_s:g} s: {_cause(error)}"
@@ -140,8 +186,10 @@ class Prometheus:
         except BadAnswer as error:
             raise BadAnswer(f"Prometheus at {self._url} answered {error}") from error
         if reply.status != "success" or reply.data is None:
-            raise BadAnswer(f"Prometheus at {self._url} answered an error: {reply.error}; the query was {query}")
-        return Answer(_rows(reply.data, query), doubt="; ".join(reply.warnings) or None)
+            raise BadAnswer(
+                f"Prometheus at {self._url} answered an error: {reply.error}; the query was {params['query']}"
+            )
+        return reply.data, "; ".join(reply.warnings) or None
 
     def _connection(self) -> _Connection:
         # A requests session is not made for several threads at once.
@@ -175,6 +223,19 @@ def _rows(data: _Data, query: str) -> list[Row]:
     except (msgspec.ValidationError, ValueError) as error:
         raise BadAnswer(f"Prometheus answered values that cannot be read ({error}); the query was {query}") from error
     return [row for row in rows if math.isfinite(row.value)]
+
+
+def _tracks(data: _Data, query: str) -> list[Track]:
+    try:
+        if data.resultType != "matrix":
+            raise BadAnswer(f"Prometheus answered a {data.resultType} where a matrix was asked for: {query}")
+        found = []
+        for series in msgspec.convert(data.result, list[_Points]):
+            points = np.array([(at_s, float(value)) for at_s, value in series.values], dtype=np.float64).reshape(-1, 2)
+            found.append(Track(series.metric, points[:, 0], points[:, 1]))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BadAnswer(f"Prometheus answered values that cannot be read ({error}); the query was {query}") from error
+    return found
 
 
 def _cause(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from lull.decide.guards import GUARDS, Proposal, wanted
 from lull.decide.sizing import Limits
 from lull.model.arrays import F64
 from lull.model.fleet import ModelView
-from lull.model.plan import Decision
+from lull.model.plan import Decision, Trail
 from lull.model.reason import Reason
 from lull.settings import Mode
+
+_STEPS: Final = (wanted.__name__, *(guard.__name__ for guard in GUARDS), "paused")
 
 
 def decide(
@@ -26,12 +29,13 @@ def decide(
     arrivals_rps: F64,
     sizing_rps: F64,
     backlog: F64,
-) -> list[Decision]:
-    """One decision per model that has a target, in order; "no change" is one too."""
-    proposal = wanted(facts)
+) -> tuple[list[Decision], Trail]:
+    """One decision per model that has a target, in order, and how they came about; "no change" is one too."""
+    proposals = [wanted(facts)]
     for guard in GUARDS:
-        proposal = guard(proposal, facts)
-    proposal = _paused(proposal, facts, modes)
+        proposals.append(guard(proposals[-1], facts))
+    proposal = _paused(proposals[-1], facts, modes)
+    trail = _trail(models, [*proposals, proposal], facts, limits)
     numbers = {
         "arrivals_rps": arrivals_rps,
         "backlog": backlog,
@@ -39,8 +43,10 @@ def decide(
         "replica_limit_rps": limits.rps,
         "need": facts.need,
         "safe": facts.safe,
+        "start_to": _asked(facts.start_to),
+        "keep_to": _asked(facts.keep_to),
     }
-    return [
+    decisions = [
         Decision(
             before=int(facts.current[i]),
             after=int(proposal.desired[i]),
@@ -50,6 +56,28 @@ def decide(
         )
         for i, model in enumerate(models)
     ]
+    return decisions, trail
+
+
+def _trail(models: Sequence[ModelView], proposals: Sequence[Proposal], facts: Facts, limits: Limits) -> Trail:
+    """The columns as they are: to turn them into words for ten thousand models would take longer than to decide."""
+    return Trail(
+        keys=tuple(model.key for model in models),
+        guards=_STEPS,
+        desired=tuple(proposal.desired for proposal in proposals),
+        reasons=tuple(proposal.reason for proposal in proposals),
+        columns={
+            "safe_limit_rps": limits.safe_rps,
+            "up_tolerance": facts.up_tolerance,
+            "down_tolerance": facts.down_tolerance,
+            "up_window_s": facts.up_window_s,
+            "down_window_s": facts.down_window_s,
+        },
+    )
+
+
+def _asked(replicas: F64) -> F64:
+    return np.where(replicas > 0, replicas, np.nan)
 
 
 def _paused(proposal: Proposal, facts: Facts, modes: Sequence[Mode]) -> Proposal:

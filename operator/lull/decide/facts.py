@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from lull.decide.provision import Advice
 from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.fleet import ModelView
 from lull.model.history import History
 from lull.model.reason import Reason
-from lull.model.spec import Behavior
+from lull.model.spec import Behavior, PredictionMode
 
 DOWN_WINDOW_S: Final = 300
 """Default stabilisation of scale-in, as in an HPA."""
@@ -41,6 +42,10 @@ class Facts:
     down_window_s: F64
     up_tolerance: F64
     down_tolerance: F64
+    start_to: F64
+    """Replicas that the forecast wants started ahead, where it may act; 0 = none."""
+    keep_to: F64
+    """Replicas that the forecast wants kept, where it may act; 0 = none."""
     behaviors: tuple[Behavior, ...]
     history: History
     now_s: float
@@ -69,6 +74,7 @@ def gather(
     safe_exact: F64,
     is_lower_bound: Bools,
     is_unreachable: Bools,
+    advice: Advice,
     history: History,
     now_s: float,
 ) -> Facts:
@@ -88,10 +94,17 @@ def gather(
         down_window_s=_floats([_or(b.scale_down.stabilization_window_seconds, DOWN_WINDOW_S) for b in behaviors]),
         up_tolerance=_floats([_or(b.scale_up.tolerance, 0.0) for b in behaviors]),
         down_tolerance=_floats([_or(b.scale_down.tolerance, DOWN_TOLERANCE) for b in behaviors]),
+        start_to=np.where(_may_act(models), advice.start_to, 0).astype(np.float64),
+        keep_to=np.where(_may_act(models), advice.keep_to, 0).astype(np.float64),
         behaviors=behaviors,
         history=history,
         now_s=now_s,
     )
+
+
+def _may_act(models: Sequence[ModelView]) -> Bools:
+    modes = [model.deployment.spec.prediction.mode for model in models]
+    return np.array([mode is PredictionMode.ENFORCE for mode in modes], dtype=bool)
 
 
 def _why_unknown(model: ModelView) -> Reason:

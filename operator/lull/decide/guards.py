@@ -45,25 +45,37 @@ Guard: TypeAlias = Callable[[Proposal, Facts], Proposal]
 def wanted(facts: Facts) -> Proposal:
     """The need itself: grow where the replicas do not fit the load, shrink where fewer would, with the margin.
 
-    ============  ==============  ===================  =================
-    need          safe            replicas             reason
-    ============  ==============  ===================  =================
-    unknown       any             as they are          why it is unknown
-    above current any             need                 DemandRise
-    below         below current   safe                 DemandFall
-    below         at or above     as they are          Steady
-    ============  ==============  ===================  =================
+    The forecast may add replicas and hold back their going. It speaks for itself, so it may also do so where nobody
+    knows what arrives.
+
+    ============  ================  ===========  ===================  =================
+    need          forecast          safe         replicas             reason
+    ============  ================  ===========  ===================  =================
+    above current at most the need  any          need                 DemandRise
+    any           starts more       any          what it starts       ForecastRise
+    unknown       starts none       any          as they are          why it is unknown
+    below         keeps none        below        safe                 DemandFall
+    below         keeps all         below        as they are          ForecastHold
+    below         keeps some        below        what it keeps        DemandFall
+    below         any               at or above  as they are          Steady
+    ============  ================  ===========  ===================  =================
     """
     rises = facts.is_known & (facts.need > facts.current)
-    falls = facts.is_known & ~rises & (facts.safe < facts.current)
-    desired = np.where(rises, facts.need, np.where(falls, facts.safe, facts.current)).astype(np.int64)
+    foreseen = facts.start_to > np.where(rises, facts.need, facts.current)
+    falls = facts.is_known & ~rises & ~foreseen & (facts.safe < facts.current)
+    held = falls & (facts.keep_to >= facts.current)
+    left = np.maximum(facts.safe, np.minimum(facts.keep_to, facts.current))
+    desired = np.where(foreseen, facts.start_to, np.where(rises, facts.need, np.where(falls, left, facts.current)))
+    desired = desired.astype(np.int64)
     stays = facts.is_known & ~rises & ~falls
     reason = np.select(
-        [~facts.is_known, rises, facts.is_lower_bound, falls, stays & facts.is_unreachable],
+        [foreseen, ~facts.is_known, rises, facts.is_lower_bound, held, falls, stays & facts.is_unreachable],
         [
+            _object(Reason.FORECAST_RISE),
             facts.unknown,
             _object(Reason.DEMAND_RISE),
             _object(Reason.PARTIAL_DATA),
+            _object(Reason.FORECAST_HOLD),
             _object(Reason.DEMAND_FALL),
             _object(Reason.OBJECTIVE_UNREACHABLE),
         ],
@@ -75,7 +87,9 @@ def wanted(facts: Facts) -> Proposal:
 def within_tolerance(proposal: Proposal, facts: Facts) -> Proposal:
     """Small differences change nothing."""
     rises, falls = proposal.desired > facts.current, proposal.desired < facts.current
-    small_rise = rises & (facts.need_exact <= facts.current * (1.0 + facts.up_tolerance))
+    small_rise = (
+        rises & (facts.start_to <= facts.current) & (facts.need_exact <= facts.current * (1.0 + facts.up_tolerance))
+    )
     small_fall = falls & (facts.safe_exact >= facts.current * (1.0 - facts.down_tolerance))
     return proposal.where(small_rise | small_fall, facts.current, Reason.WITHIN_TOLERANCE)
 

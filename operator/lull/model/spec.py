@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -45,7 +45,21 @@ class Runtime(StrEnum):
 
     TRITON = "triton"
     MLSERVER = "mlserver"
+    VLLM = "vllm"
+    SGLANG = "sglang"
     GENERIC = "generic"
+
+
+TOKEN_RUNTIMES: Final = frozenset({Runtime.VLLM, Runtime.SGLANG})
+"""Servers that generate token by token and time each: only they have the objectives of tokens."""
+
+
+class Metric(StrEnum):
+    """What an objective bounds."""
+
+    LATENCY = "Latency"
+    TIME_TO_FIRST_TOKEN = "TimeToFirstToken"  # noqa: S105 - a word of the API
+    INTER_TOKEN_LATENCY = "InterTokenLatency"  # noqa: S105 - a word of the API
 
 
 class Role(StrEnum):
@@ -62,6 +76,14 @@ class SelectPolicy(StrEnum):
     MAX = "Max"
     MIN = "Min"
     DISABLED = "Disabled"
+
+
+class PredictionMode(StrEnum):
+    """What the forecast may do to the size, below what the mode allows."""
+
+    OFF = "Off"
+    RECOMMEND = "Recommend"
+    ENFORCE = "Enforce"
 
 
 class _Struct(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -93,15 +115,15 @@ class Server(_Struct, frozen=True):
 
 
 class Objective(_Struct, frozen=True):
-    """A latency bound and the share of requests it is for."""
+    """A latency bound and the share of requests (of tokens, between tokens) it is for."""
 
-    metric: str
+    metric: Metric
     percentile: Percentile
     threshold: Seconds
 
     @property
     def miss_ratio(self) -> float:
-        """Share of requests that may miss the threshold."""
+        """Share that may miss the threshold."""
         return 1.0 - self.percentile / 100.0
 
 
@@ -142,6 +164,12 @@ class Behavior(_Struct, frozen=True):
     scale_down: Rules = Rules()
 
 
+class Prediction(_Struct, frozen=True):
+    """What the forecast may do."""
+
+    mode: PredictionMode = PredictionMode.RECOMMEND
+
+
 class ScaleTarget(_Struct, frozen=True):
     """A workload with a scale subresource."""
 
@@ -172,6 +200,7 @@ class Spec(_Struct, frozen=True):
     scale_target_ref: ScaleTarget | None = None
     service_ref: ServiceRef | None = None
     behavior: Behavior = Behavior()
+    prediction: Prediction = Prediction()
 
 
 class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,6 +263,10 @@ def _fault_of(spec: Spec) -> str | None:
         "spec.slo.objectives must not be empty": len(spec.slo.objectives) > 0,
         "spec.slo.objectives need a percentile of at least 50 and below 100, and a threshold above 0": all(
             50.0 <= objective.percentile < 100.0 and objective.threshold > 0.0 for objective in spec.slo.objectives
+        ),
+        "spec.slo.objectives: TimeToFirstToken and InterTokenLatency need spec.server.runtime vllm or sglang": (
+            spec.server.runtime in TOKEN_RUNTIMES
+            or all(objective.metric is Metric.LATENCY for objective in spec.slo.objectives)
         ),
         "spec.minReplicas must be at least 1 and at most spec.maxReplicas": 1 <= spec.min_replicas <= spec.max_replicas,
         "spec.server.queries and spec.server.modelName: generic needs the first, the others the second": (

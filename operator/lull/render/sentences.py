@@ -10,6 +10,8 @@ from lull.model.reason import Reason
 _TAILS: Final = {
     Reason.DEMAND_RISE: "",
     Reason.DEMAND_FALL: "",
+    Reason.FORECAST_RISE: "more is expected before a start would be ready",
+    Reason.FORECAST_HOLD: "they are expected to be needed again before letting them go has paid",
     Reason.STEADY: "",
     Reason.WITHIN_TOLERANCE: "the difference is within the tolerance",
     Reason.STABILIZING: "a more cautious recommendation lies within the stabilisation window",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lull.model.plan import Condition, Decision, ModelPlan
+from lull.model.plan import Condition, Decision, Foreseen, ModelPlan
 from lull.render.sentences import number, sentence
 
 Status = dict[str, Any]
@@ -35,6 +35,8 @@ def status_of(plan: ModelPlan, *, generation: int, ready: int | None, before: Ma
         status["decision"] = _decision(plan.decision, before, now)
     if plan.demand.arrivals_rps is not None:
         status["demand"] = _demand(plan)
+    if plan.foreseen is not None:
+        status["forecast"] = _forecast(plan.foreseen)
     return status
 
 
@@ -56,6 +58,20 @@ def _demand(plan: ModelPlan) -> Status:
         found["backlog"] = number(known.backlog)
     if known.service_time_s is not None:
         found["serviceTime"] = f"{number(known.service_time_s * 1000.0)}ms"
+    return found
+
+
+def _forecast(foreseen: Foreseen) -> Status:
+    found: Status = {
+        "peakRequestsPerSecond": number(foreseen.peak_rps),
+        "horizon": f"{number(foreseen.horizon_s)}s",
+        "source": foreseen.source,
+    }
+    if foreseen.error_ratio is not None:
+        found["errorRatio"] = number(foreseen.error_ratio)
+    for name, replicas in (("startTo", foreseen.start_to), ("keepTo", foreseen.keep_to)):
+        if replicas:
+            found[name] = replicas
     return found
 
 

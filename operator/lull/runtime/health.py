@@ -1,11 +1,14 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``."""
+"""``/healthz``, ``/readyz``, ``/metrics`` and ``/explain/NAMESPACE/NAME``."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
+from lull.model.spec import Key
+from lull.runtime.explaining import explain
 from lull.runtime.loop import Loop
 
 _LATE_TICKS: Final = 10
@@ -36,8 +39,14 @@ def app_for(loop: Loop) -> web.Application:
             body=loop.exposition.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
+    async def why(request: web.Request) -> web.Response:
+        names = request.match_info
+        status, body = await explain(loop, Key(names["namespace"], names["name"]))
+        return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/explain/{namespace}/{name}", why)
     return app

@@ -19,11 +19,13 @@ from lull.adapters.prometheus import Prometheus
 from lull.adapters.snapshot import Located, locate, snapshot_of
 from lull.adapters.telemetry import read_signals
 from lull.cycle import plan_cycle
+from lull.memory import Memory
 from lull.model.fleet import Fault, Snapshot
 from lull.model.history import History
 from lull.model.plan import ModelPlan, Plan
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key
+from lull.runtime.backfill import Backfill
 from lull.runtime.reporter import Reporter
 from lull.runtime.scaler import Scaler
 from lull.runtime.upkeep import Upkeep
@@ -33,6 +35,8 @@ _LOG = logging.getLogger("lull.loop")
 
 HISTORY_S: Final = 3600.0
 """How far back the history reaches: the longest stabilisation window the API allows."""
+
+_LOOK_BACK_EVERY_S: Final = 30.0
 
 _SOONEST_S: Final = 1.0
 """Fewest seconds between two rounds, however often specs change."""
@@ -59,13 +63,18 @@ class Loop:
     clock: Callable[[], float] = field(default_factory=steady_clock)
     finished_at_s: float | None = None
     """When the latest round ended, by ``clock``."""
-    history: History = field(init=False)
+    memory: Memory = field(init=False)
+    backfill: Backfill = field(init=False)
+    memory_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the memory is written; who holds it may read."""
     scale_faults: dict[Key, Fault] = field(default_factory=dict)
     """Models whose last change of size the API server refused, and why."""
 
     def __post_init__(self) -> None:
-        """Starts with an empty history."""
-        self.history = History(span_s=HISTORY_S, tick_s=self.settings.tick_s, gap_s=self.settings.stale_after_s)
+        """Starts with an empty memory."""
+        history = History(span_s=HISTORY_S, tick_s=self.settings.tick_s, gap_s=self.settings.stale_after_s)
+        self.memory = Memory(history, self.settings.forecast_step_s)
+        self.backfill = Backfill(self.prometheus, self.memory, self.settings)
 
     async def run(self) -> None:
         """Plans until cancelled."""
@@ -86,6 +95,13 @@ class Loop:
             except TimeoutError:
                 continue
 
+    async def remember(self) -> None:
+        """Reads and learns the past of models that have none, beside the planning, until cancelled."""
+        while True:
+            models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
+            await self.backfill.run(models, self.clock())
+            await asyncio.sleep(_LOOK_BACK_EVERY_S)
+
     async def tick(self, now_s: float) -> Plan:
         """One round."""
         known = frozenset(self.mirror.models)
@@ -94,13 +110,19 @@ class Loop:
         with self.exposition.cycle_s.labels("read").time():
             snapshot = await self._see(known, faults, now_s)
         with self.exposition.cycle_s.labels("plan").time():
-            plan = await asyncio.to_thread(plan_cycle, snapshot, self.history, self.settings, now_s)
-        self.history.record(plan.observation, now_s)
-        self.exposition.plan = plan
+            plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
+        async with self.memory_lock:
+            await asyncio.to_thread(self._learn, plan, now_s)
+            self.exposition.plan = plan
         self.exposition.ready = {view.key: view.target.ready for view in snapshot.models if view.target}
         with self.exposition.cycle_s.labels("act").time():
             await self._act(plan, now_s)
         return plan
+
+    def _learn(self, plan: Plan, now_s: float) -> None:
+        self.backfill.take_over()
+        self.memory.history.record(plan.observation, now_s)
+        self.memory.learn(plan.lesson, now_s)
 
     async def _see(self, known: frozenset[Key], faults: dict[Key, tuple[Fault, ...]], now_s: float) -> Snapshot:
         """Everything about the models that the upkeep has known; what has appeared since waits for the next round."""

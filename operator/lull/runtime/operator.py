@@ -49,6 +49,7 @@ async def run(settings: Settings) -> None:
                 _LOG.info("planning starts", extra={"models": len(mirror.models), "mode": str(settings.mode)})
                 # Before kopf: at its end kopf cancels every task that it did not find at its start.
                 group.create_task(loop.run())
+                group.create_task(loop.remember())
                 group.create_task(sweep(api, mirror))
                 group.create_task(_watch(mirror))
         except* _Stopped:

@@ -1,0 +1,61 @@
+"""Forecast and prices put together: how many replicas of each model to have ahead of the need, and to keep past it.
+
+Pure. Called by ``cycle`` for the fleet of a cluster and by ``replay`` for that of a trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lull.decide.accounts import Accounts
+from lull.decide.layers import Layers
+from lull.decide.provision import Advice, advise, candidates, thresholds_rps
+from lull.forecast.forecaster import Forecast
+from lull.forecast.law import chance_above
+from lull.model.arrays import F64, I64
+from lull.model.costs import Costs
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The forecast as seen by the layers of the models, once per step of the forecast."""
+
+    layers: Layers
+    chance: F64
+    """That each layer is needed within each horizon, (H, L)."""
+    horizons_s: F64
+
+
+def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F64) -> Outlook:
+    """The chance of a need for each layer in question.
+
+    Args:
+        forecast: of all series.
+        at: which of them belongs to each model, (N,).
+        limit_rps: what one replica of each carries, (N,).
+        replicas: replicas there are, (N,).
+        maximum: most there may be, (N,).
+    """
+    quantiles = forecast.quantiles_rps[:, :, at]
+    layers = candidates(quantiles, replicas, limit_rps, maximum)
+    owner = at[layers.owner]
+    with np.errstate(invalid="ignore"):
+        above = chance_above(forecast.quantiles_rps[:, :, owner], thresholds_rps(layers, limit_rps))
+    chance = np.maximum.accumulate(forecast.busy_chance[:, owner] * above, axis=0)
+    return Outlook(layers, chance, forecast.horizons_s)
+
+
+def foresee(outlook: Outlook, costs: Costs, accounts: Accounts, at: I64, replicas: F64, tick_s: float) -> Advice:
+    """What to start ahead and what to keep.
+
+    Args:
+        outlook: of the models.
+        costs: theirs.
+        accounts: of all models' layers.
+        at: the models' columns there, (N,).
+        replicas: replicas there are, starting ones included, (N,).
+        tick_s: seconds until the next decision.
+    """
+    return advise(outlook.layers, outlook.chance, outlook.horizons_s, costs, accounts, at, replicas, tick_s)

@@ -1,0 +1,116 @@
+"""What the planner knows of the past: what happened lately, and what was learned from it.
+
+The loop is the only writer, once after each round; the planner reads. All of it grows anew after a restart, from
+Prometheus' history where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lull.decide.accounts import Accounts
+from lull.decide.prices import Prices
+from lull.forecast.forecaster import Forecaster
+from lull.model.arrays import F64, I64
+from lull.model.columns import Columns, place, widen
+from lull.model.costs import Lesson
+from lull.model.history import History
+from lull.model.learned import Learned
+
+
+class Memory:
+    """History, forecast, accounts and prices of the fleet.
+
+    Args:
+        history: what happened lately, with columns of its own.
+        step_s: seconds per step of the forecast.
+    """
+
+    def __init__(self, history: History, step_s: float) -> None:
+        self.history = history
+        self.columns = Columns()
+        self.forecaster = Forecaster(0, step_s)
+        self.accounts = Accounts(0)
+        self.prices = Prices(0)
+        self.learned = Learned.nothing()
+        self._step_s = step_s
+        self._step: int | None = None
+        self._sum: F64 = np.zeros(0)
+        self._count: F64 = np.zeros(0)
+        self._last_s: float | None = None
+
+    def find(self, uids: Sequence[str]) -> I64:
+        """Columns of the models, (N,); -1 = nothing was learned of it yet."""
+        return self.columns.find(uids)
+
+    def learn(self, seen: Lesson, now_s: float) -> None:
+        """Takes one round in; forgets models that are no longer in the fleet."""
+        self.learned = seen.learned
+        gone = set(self.columns.uids) - set(seen.uids)
+        self._forget(self.columns.free(gone))
+        known = np.flatnonzero(self.columns.find(seen.uids) >= 0)
+        at = self.columns.claim(seen.uids)
+        self._widen(self.columns.width)
+        if self._last_s is not None and now_s > self._last_s:
+            # Who is new was not there in the time that is booked.
+            self._book(seen, known, at[known], now_s - self._last_s)
+        self._last_s = now_s
+        self._gather(seen, at, now_s)
+
+    def adopt(self, uids: Sequence[str], learned: Forecaster) -> bool:
+        """Takes over what was learned of the past of models, in the order of ``learned``'s series.
+
+        What happened since is told to it first; models that have gone meanwhile are left out. Returns whether it was
+        done: what reaches further than the memory itself must wait, or a step would be learned twice.
+        """
+        if self.forecaster.index is not None and (learned.index or 0) > self.forecaster.index:
+            return False
+        at = self.columns.find(uids)
+        there = np.flatnonzero(at >= 0)
+        if not len(there):
+            return True
+        if self.forecaster.index is not None and learned.index is not None:
+            for index in range(learned.index + 1, self.forecaster.index + 1):
+                rates_rps = np.full(len(uids), np.nan)
+                rates_rps[there] = self.forecaster.past(at[there], index)
+                learned.learn(rates_rps, index * self._step_s)
+        self.forecaster.place(at[there], learned.only(there))
+        return True
+
+    def _gather(self, seen: Lesson, at: I64, now_s: float) -> None:
+        """Gathers arrivals until a step of the forecast is full."""
+        step = int(now_s // self._step_s)
+        if self._step is not None and step > self._step:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean = np.where(self._count > 0, self._sum / self._count, np.nan)
+            self.forecaster.learn(mean, self._step * self._step_s)
+            self._sum[:] = 0.0
+            self._count[:] = 0.0
+        self._step = step if self._step is None else max(step, self._step)
+        known = ~np.isnan(seen.arrivals_rps)
+        self._sum[at[known]] += seen.arrivals_rps[known]
+        self._count[at[known]] += 1.0
+
+    def _book(self, seen: Lesson, rows: I64, at: I64, for_s: float) -> None:
+        self.accounts.learn(at, seen.need[rows], seen.replicas[rows], seen.costs.of(rows), for_s, for_s)
+        self.prices.learn(at, seen.missed_rps[rows], seen.arrivals_rps[rows], seen.allowed_ratio[rows], for_s)
+
+    def _widen(self, width: int) -> None:
+        lacking = width - len(self._sum)
+        if lacking <= 0:
+            return
+        self.forecaster.widen(width)
+        widen(self.accounts, Accounts(lacking))
+        widen(self.prices, Prices(lacking))
+        self._sum = np.concatenate([self._sum, np.zeros(lacking)])
+        self._count = np.concatenate([self._count, np.zeros(lacking)])
+
+    def _forget(self, at: I64) -> None:
+        if not len(at):
+            return
+        self.forecaster.forget(at)
+        place(self.accounts, at, Accounts(1))
+        place(self.prices, at, Prices(1))
+        self._sum[at] = self._count[at] = 0.0

@@ -1,0 +1,46 @@
+"""What replicas, starts and misses cost, in one unit: seconds of one replica's idle power; and what a round teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lull.model.arrays import F64, I64
+from lull.model.learned import Learned
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Per model, (N,) each; NaN = unknown."""
+
+    limit_rps: F64
+    """What one replica carries within the objective."""
+    miss_price_s: F64
+    """Price of one missed request."""
+    start_s: F64
+    """Energy of a start, its time included."""
+    lead_s: F64
+    """Time of a start."""
+
+    def of(self, rows: I64) -> Costs:
+        """Those of some of the models."""
+        return Costs(self.limit_rps[rows], self.miss_price_s[rows], self.start_s[rows], self.lead_s[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one round teaches the forecast, the accounts and the prices, aligned with ``uids``; NaN = unknown."""
+
+    uids: Sequence[str]
+    arrivals_rps: F64
+    missed_rps: F64
+    """Requests per second that came upon more work than the objective allows."""
+    allowed_ratio: F64
+    """Share of the requests that may miss."""
+    need: F64
+    """Replicas that serve what arrived."""
+    replicas: F64
+    """Replicas there were, starting ones included."""
+    costs: Costs
+    learned: Learned
+    """What was learned of how servers' times grow with their load; it stands for what was known before."""

@@ -1,0 +1,142 @@
+"""What the planner remembers: columns that come and go, steps that fill up, a past that is taken over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from builders import a_history
+from lull.forecast.forecaster import Forecaster
+from lull.memory import Memory
+from lull.model.costs import Costs, Lesson
+from lull.model.learned import Learned
+
+STEP_S = 60.0
+START_S = 28_000_000 * STEP_S
+NAN = float("nan")
+
+
+def a_lesson(rates: dict[str, float], *, replicas: float = 2.0, need: float = 1.0, missed: float = 0.0) -> Lesson:
+    count = len(rates)
+    whole = np.ones(count)
+    return Lesson(
+        uids=tuple(rates),
+        arrivals_rps=np.array(list(rates.values())),
+        missed_rps=missed * whole,
+        allowed_ratio=0.01 * whole,
+        need=need * whole,
+        replicas=replicas * whole,
+        costs=Costs(limit_rps=10.0 * whole, miss_price_s=whole, start_s=180.0 * whole, lead_s=60.0 * whole),
+        learned=Learned.nothing(),
+    )
+
+
+def a_memory() -> Memory:
+    return Memory(a_history(), STEP_S)
+
+
+def median_rps(memory: Memory, uid: str, horizon: int = 0) -> float:
+    forecast = memory.forecaster.forecast()
+    return float(forecast.quantiles_rps[0, horizon, memory.find([uid])[0]])
+
+
+def test_a_step_is_learned_as_the_mean_of_its_rounds_once_it_is_over() -> None:
+    memory = a_memory()
+    for i, rate in enumerate((10.0, 20.0, NAN, 30.0)):
+        memory.learn(a_lesson({"a": rate}), START_S + 10.0 * i)
+        assert memory.forecaster.index is None, "a step that still runs is not learned"
+    memory.learn(a_lesson({"a": 99.0}), START_S + STEP_S)
+    assert memory.forecaster.index == 28_000_000
+    assert abs(memory.forecaster.past(memory.find(["a"]), 28_000_000)[0] - 20.0) < 1e-3
+
+
+def test_a_step_that_nobody_measured_is_unknown() -> None:
+    memory = a_memory()
+    for i, rate in enumerate((10.0, NAN, 10.0)):
+        memory.learn(a_lesson({"a": rate}), START_S + STEP_S * i)
+    at = memory.find(["a"])
+    assert memory.forecaster.past(at, 28_000_000)[0] > 9.9
+    assert np.isnan(memory.forecaster.past(at, 28_000_001)[0])
+
+
+def test_a_clock_that_jumps_back_teaches_nothing_until_it_has_caught_up() -> None:
+    memory = a_memory()
+    for i in (0, 1, 2, -30, -29, 3):
+        memory.learn(a_lesson({"a": 10.0}), START_S + STEP_S * i)
+    assert memory.forecaster.index == 28_000_002
+
+
+def test_models_that_come_late_find_the_others_as_they_were() -> None:
+    memory, alone = a_memory(), a_memory()
+    for i in range(30):
+        rates = {"a": 5.0 + i % 7}
+        alone.learn(a_lesson(rates), START_S + STEP_S * i)
+        memory.learn(a_lesson(rates | ({"b": 3.0, "c": 4.0} if i >= 10 else {})), START_S + STEP_S * i)
+    assert median_rps(memory, "a") == median_rps(alone, "a")
+    assert median_rps(memory, "b") > 1.0
+
+
+def test_who_is_gone_leaves_nothing_to_who_comes_after() -> None:
+    memory = a_memory()
+    for i in range(30):
+        memory.learn(a_lesson({"old": 500.0}, replicas=40.0, need=40.0, missed=500.0), START_S + STEP_S * i)
+    memory.learn(a_lesson({"new": 1.0}), START_S + STEP_S * 30)
+    at = memory.find(["new"])
+    assert at[0] == 0, "the column is used again"
+    assert memory.find(["old"])[0] == -1
+    assert memory.prices.factor[at] == 1.0
+    assert memory.accounts.balance_s[:, at].sum() == 0.0
+    assert np.isnan(memory.forecaster.forecast().quantiles_rps[:, :, at]).all()
+    for i in range(31, 33):
+        memory.learn(a_lesson({"new": 1.0}), START_S + STEP_S * i)
+    assert median_rps(memory, "new") < 2.0
+
+
+def test_prices_rise_where_too_many_requests_miss() -> None:
+    memory = a_memory()
+    for i in range(60):
+        memory.learn(a_lesson({"a": 10.0}, missed=5.0), START_S + STEP_S * i)
+    assert memory.prices.factor[memory.find(["a"])][0] > 1.0
+
+
+def past_of(rates_rps: list[float], end: int) -> Forecaster:
+    """A forecaster of one series that has learned these rates, the last of them as the step ``end``."""
+    learned = Forecaster(1, STEP_S)
+    for i, rate in enumerate(rates_rps):
+        learned.learn(np.array([rate]), (end - len(rates_rps) + 1 + i) * STEP_S)
+    return learned
+
+
+def test_a_past_that_is_taken_over_is_as_good_as_one_that_was_lived() -> None:
+    """Read meanwhile, it lags by some steps; those are told to it before."""
+    rates = [5.0 + (i * 7) % 11 for i in range(300)]
+    lived = past_of(rates, 28_000_299)
+    memory = a_memory()
+    for i in range(290, 301):
+        memory.learn(a_lesson({"other": 1.0, "a": [*rates, 0.0][i]}), (28_000_000 + i) * STEP_S)
+    assert memory.adopt(["gone", "a"], _two(past_of(rates[:296], 28_000_295)))
+    at = memory.find(["a"])
+    mine, theirs = memory.forecaster.forecast(), lived.forecast()
+    np.testing.assert_allclose(mine.quantiles_rps[:, :, at[0]], theirs.quantiles_rps[:, :, 0], rtol=1e-3)
+    assert median_rps(memory, "other") < 2.0
+
+
+def _two(learned: Forecaster) -> Forecaster:
+    """The same series twice."""
+    return learned.only(np.array([0, 0]))
+
+
+def test_a_past_that_reaches_further_than_the_memory_waits() -> None:
+    memory = a_memory()
+    for i in range(3):
+        memory.learn(a_lesson({"a": 10.0}), START_S + STEP_S * i)
+    past = past_of([10.0] * 5, 28_000_002)
+    assert not memory.adopt(["a"], past)
+    memory.learn(a_lesson({"a": 10.0}), START_S + STEP_S * 3)
+    assert memory.adopt(["a"], past)
+
+
+def test_a_past_that_comes_before_the_first_step_starts_the_forecast() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"a": 10.0}), START_S)
+    assert memory.adopt(["a"], past_of([7.0] * 50, 27_999_999))
+    assert abs(median_rps(memory, "a") - 7.0) < 0.5
