@@ -127,7 +127,7 @@ def _layers(memory: Memory, column: int, forecast: Forecast | None, asked: _Aske
     chance = np.append(chance, np.full(max(count - len(chance), 0), np.nan))
     owner: I64 = np.zeros(count, dtype=np.int64)
     number = np.arange(1, count + 1)
-    worth_s = misses_s(costs, owner, number.astype(np.float64), asked.tick_s) + costs.start_s[owner]
+    worth_s = (misses_s(costs, asked.tick_s) + costs.start_s)[owner]
     is_free = accounts.may_let_go(np.full(count, column), number, worth_s)
     return tuple(
         LayerAccount(

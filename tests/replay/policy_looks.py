@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lull.replay.world import Physics, Policy, Seen
+from lull.replay.world import Physics, Policy, Seen, ticks_every
 
 Numbers = float | Sequence[float] | np.ndarray
 
@@ -39,7 +39,7 @@ def a_look(
 
 def lives(policy: Policy, looks: Sequence[Seen], physics: Physics) -> list[np.ndarray]:
     """The sizes that a policy decides for, tick by tick, as the world would ask for them."""
-    every = max(1, round(policy.tick_s / physics.step_s))
+    every = ticks_every(policy.tick_s, physics)
     sizes = []
     for step, look in enumerate(looks):
         policy.watch(look)

@@ -203,6 +203,12 @@ def test_the_conclusion_says_whether_its_own_point_kept_to_the_objective(objecti
     assert sentences[2].endswith("worst b with 20 %.")
 
 
+@pytest.mark.parametrize(("at", "is_off"), [(1.2, False), (1.05, True), (None, False)])
+def test_the_conclusion_says_when_its_own_point_is_far_from_its_front(at: float | None, is_off: bool) -> None:
+    """Its own point costs 1.30 times the clairvoyant."""
+    assert ("its front shows 1.05" in conclusion(a_report(lull=at))[1]) == is_off
+
+
 def test_the_conclusion_says_what_each_part_is_worth() -> None:
     sentences = conclusion(a_report(lull=1.2, lull_no_forecast=1.5, lull_no_prices=None))
     assert "Without forecast it would need 25 % more (1.50)." in sentences

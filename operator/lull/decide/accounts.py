@@ -59,7 +59,7 @@ class Accounts:
             for_s: seconds that the stretch lasted.
         """
         layer = np.arange(1.0, LAYERS + 1.0)[:, None]
-        miss_s = costs.miss_price_s * missed_requests(costs.limit_rps, layer, costs.lead_s, notice_s=notice_s)
+        miss_s = costs.miss_price_s * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
         worth_s = miss_s + costs.start_s
         known = ~np.isnan(need) & ~np.isnan(worth_s)
         needed, is_on = known & (layer <= need), layer <= on

@@ -26,17 +26,14 @@ class Advice:
     """Replicas not to go below; 0 = it asks for none."""
 
 
-def misses_s(costs: Costs, owner: I64, layer: F64, notice_s: float) -> F64:
-    """Price of the requests that miss when a layer is needed and not there, (L,).
+def misses_s(costs: Costs, notice_s: float) -> F64:
+    """Price of the requests that each layer of a model answers for when it is needed and not there, (N,).
 
     Args:
         costs: of the models.
-        owner: row of each layer's model, (L,).
-        layer: number of the replica, from 1, (L,).
         notice_s: seconds until the need is noticed.
     """
-    missed = missed_requests(costs.limit_rps[owner], layer, costs.lead_s[owner], notice_s=notice_s)
-    return costs.miss_price_s[owner] * missed
+    return costs.miss_price_s * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
 
 
 def candidates(quantiles_rps: F32, replicas: F64, limit_rps: F64, maximum: F64) -> Layers:
@@ -75,7 +72,7 @@ def advise(
         tick_s: seconds until the next decision.
     """
     owner, number = layers.owner, layers.number
-    miss_s = misses_s(costs, owner, number.astype(np.float64), tick_s)
+    miss_s = misses_s(costs, tick_s)[owner]
     start_s = costs.start_s[owner]
     worth_s = start_s + miss_s
     column = at[owner]

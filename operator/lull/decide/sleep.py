@@ -64,17 +64,17 @@ def pays_to_start(chance: F64, horizons_s: F64, lead: I64, miss_s: F64, start_s:
     return is_cheaper
 
 
-def missed_requests(limit_rps: F64, layer: F64, start_s: F64, *, notice_s: float) -> F64:
-    """Requests that miss when a layer is needed and not there, (L,).
+def missed_requests(limit_rps: F64, start_s: F64, *, notice_s: float) -> F64:
+    """Requests that a layer has on its account when it is needed and not there, (L,).
 
     All that arrive miss, not only those beyond what there is, for they share one queue: until the layer has started,
-    and again until the queue is worked off.
+    and again until the queue is worked off. A rise that takes several layers at once is the fault of all of them, so
+    each answers for what it would have carried; were each to answer for all that arrives, a peak of a hundred replicas
+    would be paid for a hundred times.
 
     Args:
         limit_rps: what one replica carries, (L,).
-        layer: number of the replica, (L,).
         start_s: seconds of a start, (L,).
         notice_s: seconds until the need is noticed.
     """
-    arriving_rps = np.maximum(layer - 1.0, 0.5) * limit_rps
-    return arriving_rps * (_LATE_FACTOR * start_s + notice_s)
+    return limit_rps * (_LATE_FACTOR * start_s + notice_s)

@@ -45,7 +45,7 @@ LOWER: Final = 3.0
 DOUBT: Final = 0.2
 """Times that an overloaded window counts against what was once believed: a bad hour is no proof against weeks."""
 
-RETURN: Final = 0.01
+RETURN: Final = 0.002
 """Share of the way back to what was once believed per busy and calm window: two hours of them go most of it."""
 
 BUSY: Final = 0.5
@@ -214,13 +214,18 @@ class Capacities:
             setattr(self, name, np.where(is_guess, guess_rps, getattr(self, name)))
 
     def _explore(self, seen: Seen) -> None:
-        """Gives the benefit of the doubt where nobody stated a capacity and service is as fast as ever."""
-        is_open = np.isnan(self.prior_rps) & np.isnan(self._slots) & (self._service_s <= SLOWER * self._light_s)
+        """Gives the benefit of the doubt where service is as fast as ever.
+
+        Where a capacity is stated no further than to what was believed before.
+        """
+        is_free = np.isnan(self.prior_rps) & np.isnan(self._slots)
+        is_open = ~(self._service_s > SLOWER * self._light_s)
         self._spare.learn(
             carried_rps=np.where(is_open, seen.carried_rps, np.nan),
             backlog=seen.backlog,
             rps=self.rps,
-            slots=np.maximum(1.0, self.rps * self._service_s),
+            slots=np.fmax(1.0, self.rps * self._service_s),
+            most=np.where(is_free, np.inf, self._once / self.learned_rps),
             is_full=seen.is_full,
             share=seen.share,
         )

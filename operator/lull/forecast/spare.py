@@ -61,7 +61,9 @@ class Spare:
         """Takes back what was learned meanwhile: no factor stays above these, (N,); NaN = leave it."""
         self.factor = np.maximum(1.0, np.fmin(self.factor, factor))
 
-    def learn(self, *, carried_rps: F64, backlog: F64, rps: F64, slots: F64, is_full: Bools, share: float) -> None:
+    def learn(
+        self, *, carried_rps: F64, backlog: F64, rps: F64, slots: F64, most: F64, is_full: Bools, share: float
+    ) -> None:
         """Takes in one look.
 
         Args:
@@ -69,6 +71,7 @@ class Spare:
             backlog: requests waiting per replica now, (N,).
             rps: what a replica is believed to do, this factor included, (N,).
             slots: requests at a time that this makes, at least 1, (N,).
+            most: factor that is allowed at most, at least 1, (N,).
             is_full: a queue stood for a whole window, (N,).
             share: part of a window that the look stands for.
         """
@@ -82,7 +85,7 @@ class Spare:
         moved = np.where(is_up, self.factor * STEP, np.where(is_down, self.factor / STEP, self.factor))
         self._highest = np.where(is_full, np.fmin(self._highest, self.factor / STEP), self._highest)
         self._highest = np.where(is_told, self._highest * (1.0 + RETURN * share), self._highest)
-        self.factor = np.clip(moved, 1.0, np.maximum(self._highest, 1.0))
+        self.factor = np.clip(moved, 1.0, np.maximum(np.minimum(self._highest, most), 1.0))
         self._expected = np.where(is_due | is_full, 0.0, self._expected)
         self._observed = np.where(is_due | is_full, 0.0, self._observed)
 

@@ -9,7 +9,7 @@ from lull.replay.contenders import ABLATIONS, CLAIRVOYANT, LULLS
 
 UNKNOWN: Final = "-"
 FIFTH: Final = 1.2
-"""A self-tuned point that misses more than the objective by this factor has not met it."""
+"""A point that misses more than the objective by this factor has not met it; one that costs so much more is off."""
 
 
 def percent(ratio: float | None) -> str:
@@ -129,9 +129,12 @@ def _own_point(report: Mapping[str, Any], who: str) -> str:
     is_near = policy["missed_ratio"] <= FIFTH * objective
     verdict = "within" if is_met else "a little beyond" if is_near else "beyond"
     chosen = "Left to itself it" if policy["knob"]["value"] is None else "Tuned on the first half it"
+    at, ratio = policy["at"][wish_key(objective)], policy["clairvoyant_ratio"]
+    is_off = at is not None and ratio is not None and ratio > FIFTH * at
+    off = f": its front shows {times(at)}, so it did not find the setting that suits" if is_off else ""
     return (
         f"{chosen} missed {percent(policy['missed_ratio'])}, {verdict} the objective of {wished(objective)},"
-        f" at {times(policy['clairvoyant_ratio'])} times what the clairvoyant needs for as many misses."
+        f" at {times(ratio)} times what the clairvoyant needs for as many misses{off}."
     )
 
 

@@ -178,7 +178,7 @@ def _counts(training: Training) -> F64:
     if bin_s < PREDICTIVE_S:
         bins = round(PREDICTIVE_S / bin_s)
         intervals = min(WARM_UP_INTERVALS, len(rates) // bins)
-        rates = rates[len(rates) - intervals * bins :].reshape(intervals, bins, -1).mean(axis=1)
+        rates = rates[len(rates) - intervals * bins :].reshape(intervals, bins, rates.shape[1]).mean(axis=1)
     else:
         rates = np.repeat(rates[-WARM_UP_INTERVALS:], round(bin_s / PREDICTIVE_S), axis=0)[-WARM_UP_INTERVALS:]
     return rates[:, training.of_series] * PREDICTIVE_S

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from lull.model.arrays import F64, I64
-from lull.replay.world import Physics
+from lull.replay.world import Physics, ticks_every
 
 _ROUNDING: Final = 1e-9
 """Replicas that a quotient may exceed a whole number by and still count as it: what float arithmetic leaves behind."""
@@ -30,7 +30,7 @@ def covering(window_s: float, step_s: float) -> int:
 
 def tick_in_world_s(tick_s: float, physics: Physics) -> float:
     """Seconds between two decisions once the world has fitted them to its steps."""
-    return max(1, round(tick_s / physics.step_s)) * physics.step_s
+    return ticks_every(tick_s, physics) * physics.step_s
 
 
 class SlidingMax:
