@@ -1,4 +1,4 @@
-"""Traffic to forecast: unclean as it is, and clean where a test is about one thing. All from a seed, in rates per step."""
+"""Traffic to forecast: unclean as it is, and clean where a test is about one thing. From a seed, in rates per step."""
 
 from __future__ import annotations
 
