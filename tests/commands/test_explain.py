@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 import socket
@@ -45,8 +46,15 @@ def a_busy_story() -> Story:
     return a_wave(a_story())
 
 
+@functools.cache
+def _lived_through() -> str:
+    return json.dumps(explained(a_busy_story(), some_signals(33.0)))
+
+
 def an_explanation() -> dict[str, Any]:
-    return explained(a_busy_story(), some_signals(33.0))
+    """A copy for each test of what one and the same story came to."""
+    found: dict[str, Any] = json.loads(_lived_through())
+    return found
 
 
 def test_the_operator_is_asked_through_the_api_server_with_the_users_credentials(

@@ -51,9 +51,10 @@ def told(seasons: Seasons, past: Past, index: int, values: np.ndarray) -> None:
     past.steps[index] = values
 
 
-def forecast_of(seasons: Seasons, index: int, width: int) -> np.ndarray:
+def forecast_of(seasons: Seasons, index: int, width: int, *, today: float = NAN, noise: float = 0.0) -> np.ndarray:
     out = np.full((len(Expert), len(HORIZONS), width), NAN, dtype=np.float32)
-    seasons.forecast(index, out)
+    out[[Expert.EWMA_FAST, Expert.EWMA_SLOW]] = today
+    seasons.forecast(index, np.full(width, noise, dtype=np.float32), out)
     return out
 
 
@@ -77,6 +78,32 @@ def test_a_day_ago_is_what_stood_there(step_s: float, day: int) -> None:
         expected = past.highest(range(index + 1 - day, index + 1 - day + min(horizon, day)))
         np.testing.assert_allclose(out[Expert.DAY, row], expected, rtol=1e-6)
         np.testing.assert_allclose(out[Expert.DAY_SHIFTED, row], expected + shift, rtol=1e-4, atol=1e-5)
+
+
+def _after_a_day_with_a_peak(noise: float) -> np.ndarray:
+    """The level is 5; a day ago, three steps from now, it was 8 for two steps. Today's is 6."""
+    seasons, past = Seasons(1, 900.0), Past(1)
+    values = np.full((96 + 40, 1), 5.0)
+    values[43:45] = 8.0
+    for index, value in enumerate(values):
+        told(seasons, past, index, value)
+    return forecast_of(seasons, len(values) - 1, 1, today=6.0, noise=noise)[Expert.DAY_RISE, :, 0]
+
+
+def test_what_rose_clearly_a_day_ago_is_added_to_today() -> None:
+    rises = [0.0, 0.0, *[3.0 - 0.2 * math.sqrt(2.0 * math.log(h)) for h in (5, 10, 20, 60)]]
+    np.testing.assert_allclose(_after_a_day_with_a_peak(noise=0.2), [6.0 + rise for rise in rises], rtol=1e-5)
+
+
+def test_what_may_have_been_chance_a_day_ago_is_not() -> None:
+    np.testing.assert_allclose(_after_a_day_with_a_peak(noise=1.0), 6.0)
+
+
+def test_a_rise_is_not_known_before_there_was_a_yesterday() -> None:
+    seasons, past = Seasons(1, 900.0), Past(1)
+    for index in range(50):
+        told(seasons, past, index, np.array([5.0]))
+    assert np.isnan(forecast_of(seasons, 49, 1, today=5.0)[Expert.DAY_RISE]).all()
 
 
 def test_a_week_ago_is_the_mean_of_the_bins_that_stood_there() -> None:

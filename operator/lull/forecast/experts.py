@@ -34,6 +34,7 @@ class Expert(IntEnum):
     WEEK_SHIFTED = 6
     HARMONIC = 7
     SPARSE = 8
+    DAY_RISE = 9
 
     @property
     def title(self) -> str:
@@ -47,6 +48,9 @@ _HOLT_LEVEL: Final = 0.3
 _HOLT_TREND: Final = 0.1
 _HOLT_DAMPING: Final = 0.9
 _TSB: Final = 0.05
+_JITTER: Final = 0.01
+_NORMAL_ABS: Final = 0.8862
+"""Standard deviation of a normal law over the mean distance of two draws."""
 _AR: Final = 0.9
 _MEMORY_S: Final = 6.0 * DAY_S
 _DAILY_PAIRS: Final = 8
@@ -75,7 +79,7 @@ def to_count(y: F32) -> F32:
 class Smoothers:
     """The experts without a calendar: EWMAs, damped Holt and Teunter-Syntetos-Babai for sparse series."""
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ("last", "fast", "slow", "level", "trend", "busy_ratio", "size")
+    COLUMNS: ClassVar[tuple[str, ...]] = ("last", "fast", "slow", "level", "trend", "busy_ratio", "size", "jitter")
 
     def __init__(self, width: int) -> None:
         self.last: F32 = np.full(width, np.nan, dtype=np.float32)
@@ -85,6 +89,13 @@ class Smoothers:
         """Share of steps with any request."""
         self.size: F32 = np.zeros(width, dtype=np.float32)
         """Mean count of those steps."""
+        self.jitter: F32 = np.zeros(width, dtype=np.float32)
+        """Mean distance from one step to the next."""
+
+    @property
+    def noise(self) -> F32:
+        """Standard deviation of a step about its level, (N,), which rare steps of the level do not move."""
+        return np.float32(_NORMAL_ABS) * self.jitter
 
     def learn(self, y: F32, count: F32, known: Bools) -> None:
         """Takes one step in, (N,); where it is not known nothing changes."""
@@ -93,6 +104,7 @@ class Smoothers:
             np.copyto(state, y, where=first)
         np.copyto(self.busy_ratio, (count > 0).astype(np.float32), where=first)
         step = known & ~first
+        self.jitter = np.where(step, self.jitter + _JITTER * (np.abs(y - self.last) - self.jitter), self.jitter)
         self.last = np.where(known, y, self.last)
         self.fast = np.where(step, self.fast + _FAST * (y - self.fast), self.fast)
         self.slow = np.where(step, self.slow + _SLOW * (y - self.slow), self.slow)

@@ -145,7 +145,7 @@ class Forecaster:
         """As seen from the last step."""
         last = np.array([self._row(row, self.index or 0) for row in range(len(HORIZONS))])
         has = ~np.isnan(self._centres)
-        leader = np.where(has, self._mixture.weights, np.float32(-1)).argmax(axis=0)
+        leader = np.nan_to_num(self._mixture.shares(has), nan=-1.0).argmax(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             error = np.where(self._level > 0, self._off / self._level, np.float32(np.nan))
         return Forecast(
@@ -211,7 +211,7 @@ class Forecaster:
         out = np.full_like(self._centres, np.nan)
         self._smoothers.forecast(out)
         self._harmonics.forecast(index * self.step_s, out)
-        self._seasons.forecast(index, out)
+        self._seasons.forecast(index, self._smoothers.noise, out)
         age_s = (index - self._since) * self.step_s
         # A season counts only after two of its periods were seen.
         for expert, period_s in _PERIODS.items():
@@ -231,6 +231,7 @@ class Forecaster:
 _PERIODS: Final = {
     Expert.DAY: DAY_S,
     Expert.DAY_SHIFTED: DAY_S,
+    Expert.DAY_RISE: DAY_S,
     Expert.HARMONIC: DAY_S,
     Expert.WEEK_SHIFTED: WEEK_S,
 }

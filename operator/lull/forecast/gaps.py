@@ -13,11 +13,14 @@ from typing import ClassVar, Final
 import numpy as np
 
 from lull.forecast.experts import DAY_S, HORIZONS
-from lull.model.arrays import F32, F64, Bools
+from lull.model.arrays import F32, Bools
 
 _EDGES: Final = np.concatenate([np.arange(1.0, 61.0), np.round(np.geomspace(66.0, 20_160.0, 36))]).astype(np.float32)
 """Longest silence of each bin, in steps: each by itself up to sixty, so that a job of every half hour is seen as what
 it is, then wider and wider; two weeks of minutes is the last."""
+_SHORTEST: Final = np.float32(0.5)
+_UPPER_LOG: Final = np.log(_EDGES)
+_LOWER_LOG: Final = np.log(np.concatenate([[_SHORTEST], _EDGES[:-1]])).astype(np.float32)
 
 _FADE_PER_DAY: Final = 0.97
 _PRIOR_GAPS: Final = 2.0
@@ -61,22 +64,26 @@ class Gaps:
         """
         lasted = self.silent
         stays = np.maximum(lasted, 1.0)
-        longer = self._longer_than(lasted - 1)
+        above: F32 = self.counts[::-1].cumsum(axis=0)[::-1]
+        longer = self._longer_than(lasted - 1, above)
         out: F32 = np.ones((len(HORIZONS), len(lasted)), dtype=np.float32)
         for row, horizon in enumerate(HORIZONS):
             prior = (stays / (stays + horizon)) ** _PRIOR_TAIL
             # A silence of just as long as this one has lasted so far ends with the next step.
-            outlast = (self._longer_than(lasted + horizon - 1) + _PRIOR_GAPS * prior) / (longer + _PRIOR_GAPS)
+            outlast = (self._longer_than(lasted + horizon - 1, above) + _PRIOR_GAPS * prior) / (longer + _PRIOR_GAPS)
             out[row] = np.where(lasted >= horizon, 1.0 - outlast, 1.0)
         return out
 
-    def _longer_than(self, steps: F32) -> F64:
-        """Weight of the silences longer than that, (N,); within a bin they are spread evenly over the logarithm."""
+    def _longer_than(self, steps: F32, above: F32) -> F32:
+        """Weight of the silences longer than that, (N,); within a bin they are spread evenly over the logarithm.
+
+        Args:
+            steps: (N,).
+            above: weight of the silences in each bin and in those of longer ones, (B, N).
+        """
         upper = np.minimum(np.searchsorted(_EDGES, steps), len(_EDGES) - 1)
         columns = np.arange(len(steps))
-        above: F64 = self.counts[::-1].cumsum(axis=0, dtype=np.float64)[::-1]
-        here = self.counts[upper, columns]
-        low = np.log(np.where(upper > 0, _EDGES[upper - 1], 0.5))
-        share = (np.log(np.maximum(steps, 0.5)) - low) / (np.log(_EDGES[upper]) - low)
-        longer: F64 = above[upper, columns] - here * np.clip(share, 0.0, 1.0)
+        low = _LOWER_LOG[upper]
+        share = np.clip((np.log(np.maximum(steps, _SHORTEST)) - low) / (_UPPER_LOG[upper] - low), 0.0, 1.0)
+        longer: F32 = above[upper, columns] - self.counts[upper, columns] * share
         return longer

@@ -19,6 +19,10 @@ _COARSE: Final = 5
 """Steps per coarse bin."""
 _SHIFT_STEPS: Final = 10
 """Steps over which today's level is compared with the season's."""
+_CHANCE: Final = np.sqrt(2.0 * np.log(np.array(HORIZONS))).astype(np.float32)
+"""Standard deviations by which the highest of h steps lies above their level by chance alone, about."""
+_CLEAR: Final = np.float32(2.0)
+"""Standard deviations beyond that from which on a rise is one."""
 
 
 class Seasons:
@@ -71,18 +75,29 @@ class Seasons:
         highest: F32 = np.fmax.reduce(self._fine_rows(np.arange(index - steps + 1, index + 1)), axis=0)
         return highest
 
-    def forecast(self, index: int, out: F32) -> None:
-        """Writes the seasonal rows of ``out``, (E, H, N), as seen from the step ``index``."""
-        self._day_ahead(index, out)
+    def forecast(self, index: int, noise: F32, out: F32) -> None:
+        """Writes the seasonal rows of ``out``, (E, H, N), beside the smoothers', as seen from the step ``index``.
+
+        Args:
+            index: number of the last step.
+            noise: standard deviation of a step about its level, (N,).
+            out: forecasts.
+        """
+        self._day_ahead(index, noise, out)
         self._week_ahead(index, out)
 
-    def _day_ahead(self, index: int, out: F32) -> None:
+    def _day_ahead(self, index: int, noise: F32, out: F32) -> None:
         ahead = self._fine_rows(index + 1 - self._day + np.arange(HORIZONS[-1]) % self._day)
-        shift = self._fine_mean(index) - self._fine_mean(index - self._day)
+        level = self._fine_mean(index - self._day)
+        shift = self._fine_mean(index) - level
         for row, (start, stop) in enumerate(zip((0, *HORIZONS), HORIZONS, strict=False)):
             piece = np.fmax.reduce(ahead[start:stop], axis=0)
             out[Expert.DAY, row] = piece if row == 0 else np.fmax(piece, out[Expert.DAY, row - 1])
         out[Expert.DAY_SHIFTED] = out[Expert.DAY] + shift
+        # Today as it is, but for what rose clearly yesterday: a copy of all of yesterday brings its noise along.
+        rise = out[Expert.DAY] - level - _CHANCE[:, None] * noise
+        risen = out[Expert.EWMA_SLOW] + np.where(rise > _CLEAR * noise, rise, np.float32(0))
+        out[Expert.DAY_RISE] = np.where(np.isnan(rise), np.nan, np.fmax(out[Expert.EWMA_FAST], risen))
 
     def _week_ahead(self, index: int, out: F32) -> None:
         now = index // _COARSE

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from lull.forecast.calibration import LEVELS
+from lull.forecast.calibration import EVEN, LEVELS
 from lull.forecast.experts import to_count
 from lull.forecast.forecaster import Forecaster
 from lull.forecast.law import chance_above
@@ -37,9 +37,8 @@ class OneSeries(Forecaster):
 
     def weights(self) -> F64:
         """Share of each expert in the mixture, (E, H); NaN = it makes no forecast."""
-        weights = np.where(np.isnan(self._centres), np.nan, self._mixture.weights)[..., 0].astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            shares: F64 = weights / np.nansum(weights, axis=0)
+        has = ~np.isnan(self._centres)
+        shares: F64 = np.where(has, self._mixture.shares(has), np.nan)[..., 0].astype(np.float64)
         return shares
 
     def losses_rps(self) -> F64:
@@ -55,6 +54,8 @@ class OneSeries(Forecaster):
 def expected_loss(quantiles: F32 | F64) -> F64:
     """Mean pinball loss over ``LEVELS`` of a law that is forecast by its own quantiles, (...), of (A, ...).
 
+    The levels are weighted as in ``calibration.pinball``, so that the least is the leader's.
+
     The loss at a level ``a`` with the quantile ``q`` is ``(1 - a)`` times the integral of the chance to lie below ``x``
     over all ``x`` below ``q``, plus ``a`` times that of the chance to lie above over all ``x`` above it.
     """
@@ -65,7 +66,9 @@ def expected_loss(quantiles: F32 | F64) -> F64:
     x = low + share * (high - low)
     above = chance_above(q, x)
     width = (high - low) / (_POINTS - 1)
-    sides = [np.where(x < q[a], (1.0 - level) * (1.0 - above), level * above) for a, level in enumerate(LEVELS)]
+    sides = [
+        EVEN[a] * np.where(x < q[a], (1.0 - level) * (1.0 - above), level * above) for a, level in enumerate(LEVELS)
+    ]
     losses = [(side[:-1] + side[1:]).sum(axis=0) / 2.0 * width for side in sides]
     mean: F64 = np.mean(losses, axis=0)
     return mean
