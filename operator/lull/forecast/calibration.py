@@ -180,12 +180,13 @@ def pinball(target: F32, quantiles: F32) -> F32:
 
 def _share(seen: F32) -> F32:
     """What the last error weighs among all there were: until memory fades, all count alike, and not the first most."""
-    return np.float32(1.0) / np.maximum(seen, np.float32(1.0))
+    share: F32 = 1.0 / np.maximum(seen, np.float32(1.0))
+    return share
 
 
 def _spread(spread: F32, error: F32, known: Bools, memory: F32) -> F32:
     """Root of the fading mean square of the errors."""
-    moved: F32 = np.sqrt((np.float32(1.0) - memory) * np.square(spread) + memory * np.square(error))
+    moved: F32 = np.sqrt((1.0 - memory) * np.square(spread) + memory * np.square(error))
     return np.where(known, moved, spread)
 
 
