@@ -180,8 +180,7 @@ def pinball(target: F32, quantiles: F32) -> F32:
 
 def _share(seen: F32) -> F32:
     """What the last error weighs among all there were: until memory fades, all count alike, and not the first most."""
-    share: F32 = 1.0 / np.maximum(seen, np.float32(1.0))
-    return share
+    return (1.0 / np.maximum(seen, 1.0)).astype(np.float32)
 
 
 def _spread(spread: F32, error: F32, known: Bools, memory: F32) -> F32:
