@@ -40,6 +40,11 @@ class Outcome:
     def requests(self) -> int:
         return int(self.summary["total"]["requests"])
 
+    def missed(self, target: str, within: str) -> int:
+        """Requests of a target that were not answered within so many seconds, one of the generator's bounds."""
+        told = self.summary["targets"][target]
+        return int(told["requests"]) - int(told["answered_within"][within])
+
     def slow_s(self, target: str, threshold_s: float) -> int:
         """Seconds in which the p95 of the last ten was beyond the threshold."""
         return sum(1 for line in self.seconds if line["target"] == target and (line["p95_s"] or 0.0) > threshold_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 RECENT_S = 10.0
 MAX_SAMPLES = 20
+BOUNDS_S = (0.1, 0.2, 0.4, 0.8, 1.0, 2.0, 5.0, 10.0)
+"""Latencies up to which answers are counted: a quantile does not tell how many were late."""
 
 
 class Tally:
@@ -90,6 +93,7 @@ def _report(tallies: Sequence[Tally]) -> dict[str, Any]:
         # Only a run that was ended early leaves any: they are neither answered nor the servers' fault.
         "unfinished": sum(tally.in_flight for tally in tallies),
         "lost_by_kind": {fate.value: by_fate[fate] for fate in LOSSES if by_fate[fate]},
+        "answered_within": {f"{bound_s:g}": bisect_right(latencies_s, bound_s) for bound_s in BOUNDS_S},
         "p50_s": _quantile(latencies_s, 0.50),
         "p95_s": _quantile(latencies_s, 0.95),
         "p99_s": _quantile(latencies_s, 0.99),

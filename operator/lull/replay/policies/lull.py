@@ -20,6 +20,9 @@ from lull.model.arrays import F64, I64, Bools
 from lull.model.costs import Costs
 from lull.replay.world import Physics, Seen
 
+_LASTS_S: Final = 600.0
+"""Time that a change of heart is taken to last: what is begun to be served must be worth its starts within it."""
+
 KNOBS: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _MOST: Final = 1e4
 _ROUNDING: Final = 1e-9
@@ -67,6 +70,8 @@ class Lull:
         self._start_to: F64 = np.zeros(len(knob))
         self._keep_to: F64 = np.zeros(len(knob))
         self._costs = self._priced()
+        self._is_served: Bools = np.ones(len(knob), dtype=bool)
+        self._in_vain_s: F64 = np.zeros(len(knob))
 
     def watch(self, seen: Seen) -> None:
         """Books the step that ended, and looks ahead when a step of the forecast is full."""
@@ -76,6 +81,7 @@ class Lull:
         room = seen.ready * self._limit_rps * self._physics.slo_wait_s
         missed = np.where((seen.queue > room) | (seen.ready == 0.0), seen.arrivals_rps, 0.0)
         self._learn_price(missed, seen.arrivals_rps, step_s)
+        self._weigh(step_s)
         self._sum += seen.arrivals_rps[self._first]
         self._steps += 1
         if self._steps * step_s >= self._forecaster.step_s:
@@ -91,7 +97,7 @@ class Lull:
         """The need, and what the forecast adds to it."""
         kept = np.minimum(self._kept(), seen.replicas)
         wanted = np.maximum(np.maximum(self._need(seen.arrivals_rps, seen.queue), kept), self._start_to)
-        return np.where(self._is_worth_it(), wanted, 0.0)
+        return np.where(self._is_served, wanted, 0.0)
 
     def _kept(self) -> F64:
         if "forecast" not in self._without:
@@ -109,8 +115,15 @@ class Lull:
         return np.where(np.isnan(self._knob), learned, self._knob)
 
     def _need(self, arrivals_rps: F64, queue: F64) -> F64:
-        """Replicas that carry what comes and work off what waits within the time of a start, (N,)."""
-        return np.ceil((arrivals_rps + queue / self._physics.cold_start_s) / self._limit_rps - _ROUNDING)
+        """Replicas that carry what comes, and those that it pays to have for working off what waits, (N,).
+
+        With ``k`` more replicas the queue is gone after ``queue / (k * limit)``, and all that arrives until then is
+        late: that price against ``k`` starts is least at the root below. Faster than in a step nobody can tell.
+        """
+        most = queue / (self._limit_rps * self._physics.step_s)
+        late = self._costs.miss_price_s * arrivals_rps * queue
+        more = np.minimum(np.sqrt(late / (self._limit_rps * self._costs.start_s)), most)
+        return np.ceil(arrivals_rps / self._limit_rps + more - _ROUNDING)
 
     def _look_ahead(self, seen: Seen) -> None:
         self._costs = self._priced()
@@ -148,10 +161,15 @@ class Lull:
         sums: F64 = np.bincount(self._group, values).astype(np.float64)
         return sums[self._group]
 
-    def _is_worth_it(self) -> Bools:
+    def _weigh(self, for_s: float) -> None:
+        """Says what is worth its energy at one price; a price that moves about its worth must not switch it about."""
         if self._group is None:
-            return np.ones(len(self._knob), dtype=bool)
-        return self._costs.miss_price_s * self._limit_rps > 1.0
+            return
+        worth = self._costs.miss_price_s * self._limit_rps
+        self._in_vain_s = np.where(worth >= 1.0, 0.0, self._in_vain_s + (1.0 - worth) * for_s)
+        begins = (worth - 1.0) * _LASTS_S > self._costs.start_s
+        ends = self._in_vain_s > self._costs.start_s
+        self._is_served = (self._is_served | begins) & ~ends
 
 
 class _Unbounded(Accounts):

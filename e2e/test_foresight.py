@@ -1,0 +1,91 @@
+"""A spike that comes every day: whoever has seen three of them is ready for the fourth."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eventually import eventually
+from kube import apply, events, status
+from load import Target, finish, level, start
+from models import Manifest, a_model
+from past import EVERY_S, write_past
+from promql import replica_seconds
+
+EVIDENCE = Path(__file__).parents[1] / "build" / "soak" / "foresight.json"
+
+DAY_S = 86_400.0
+BASE_RPS = 4.0
+PEAK_RPS = 48.0
+SPIKE_S = 300
+AFTER_S = 120
+WEIGHTS_S = 45
+"""What this model's weights take to load; it stands for gigabytes."""
+SLO_S = "0.4"
+
+
+def _a_slow_model(namespace: str, name: str, prediction: str) -> Manifest:
+    model = a_model(
+        "embed",
+        namespace,
+        name=name,
+        pause_ms=50,
+        maxReplicas=8,
+        prediction={"mode": prediction},
+        behavior={"scaleDown": {"stabilizationWindowSeconds": 0}},
+    )
+    pod = model["spec"]["template"]["spec"]
+    server = pod["containers"][0]
+    weights = {name: server[name] for name in ("image", "imagePullPolicy", "securityContext")}
+    pod["initContainers"] = [{"name": "weights", "command": ["sleep", str(WEIGHTS_S)], **weights}]
+    return model
+
+
+def _daily(spike_at_s: float, seed: int, at_s: float) -> float:
+    """Requests per second of half a minute of such a day, as chance would have them."""
+    rps = PEAK_RPS if (at_s - spike_at_s) % DAY_S < SPIKE_S else BASE_RPS
+    return float(np.random.default_rng([seed, int(at_s)]).poisson(rps * EVERY_S)) / EVERY_S
+
+
+def _is_there(name: str, namespace: str) -> Any:
+    return status(name, namespace).get("replicas", {}).get("ready") == 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_spike_of_every_day_is_met_and_not_followed(namespace: str) -> None:
+    """The same load on the same slow model twice, with the forecast off and enforced, side by side."""
+    spike_at_s = (time.time() // 60 + 8) * 60
+    names = {"off": "Off", "ahead": "Enforce"}
+    write_past(namespace, {name: partial(_daily, spike_at_s, seed) for seed, name in enumerate(names)}, days=3.0)
+    apply(*(_a_slow_model(namespace, name, prediction) for name, prediction in names.items()))
+    for name in names:
+        eventually(partial(_is_there, name, namespace), within_s=180)
+    eventually(lambda: (status("ahead", namespace).get("forecast") or {}).get("source"), within_s=120)
+
+    began_s = time.time()
+    before_s = int(spike_at_s - began_s)
+    assert before_s > 120, "the way to the spike took too long"
+    rates = [*level(BASE_RPS, before_s), *level(PEAK_RPS, SPIKE_S), *level(BASE_RPS, AFTER_S)]
+    start(namespace, *(Target("embed", name, rates) for name in names), seed=7)
+    outcome = finish(namespace, within_s=len(rates) + 120)
+    took_s = time.time() - began_s
+
+    missed = {name: outcome.missed(name, SLO_S) for name in names}
+    used = {name: replica_seconds(namespace, name, int(took_s)) for name in names}
+    reasons = {name: [event["reason"] for event in events(name, namespace)] for name in names}
+    told = {"missed": missed, "replica_seconds": used, "reasons": reasons, "took_s": took_s, "summary": outcome.summary}
+    EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
+    EVIDENCE.write_text(json.dumps(told, indent=2))
+
+    assert missed["off"] > 1000, "nobody needs a forecast for this"
+    assert missed["ahead"] <= missed["off"] / 2
+    assert used["ahead"] <= 1.05 * used["off"]
+    assert "ForecastRise" in reasons["ahead"]
+    assert "ForecastRise" not in reasons["off"]
