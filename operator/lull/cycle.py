@@ -34,6 +34,8 @@ from lull.settings import Mode, Settings
 
 _NOTHING_KNOWN: Final = Demand(None, None, None, None)
 _PEAK: Final = LEVELS.index(0.95)
+_RELIED_UPON: Final = 0.95
+"""Share of starts that are done within the time that is planned for one."""
 
 
 def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: float) -> Plan:
@@ -98,12 +100,14 @@ def mode_of(model: ModelView, settings: Settings) -> Mode:
 
 def _costs(seen: Sequence[ModelView], replica: Limits, memory: Memory, at: I64, settings: Settings) -> Costs:
     factor = np.where(at >= 0, memory.prices.factor[at], 1.0) if memory.prices.factor.size else np.ones(len(seen))
-    lead_s = np.full(len(seen), settings.cold_start_s)
+    # A start is paid with the time it takes on average, as many are. Whoever needs it waits for this one alone, so what
+    # must be ready is asked for as early as all but one in twenty starts take, and priced as late by that much.
     return Costs(
         limit_rps=replica.rps,
         miss_price_s=miss_price_s(factor, replica.rps, _allowed(seen)),
-        start_s=lead_s + settings.start_energy_s,
-        lead_s=lead_s,
+        start_s=memory.expected_start_s(at) + settings.start_energy_s,
+        beyond_s=np.full(len(seen), settings.start_energy_s),
+        lead_s=memory.start_s(at, _RELIED_UPON),
     )
 
 

@@ -73,6 +73,7 @@ def recall(memory: Memory, plan: Plan, model: InferenceDeployment, tick_s: float
         expected=() if forecast is None else _expected(forecast),
         experts=() if forecast is None else _standings(series),
         layers=_layers(memory, int(column), forecast, asked),
+        starts=memory.starts.summary(int(column)),
         price_factor=_known(memory.prices.factor[column]),
         missed_ratio=_known(missed),
         settles_in_s=_settles_in_s(memory.history, plan, model, now_s),
