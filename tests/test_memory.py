@@ -26,7 +26,7 @@ def a_lesson(rates: dict[str, float], *, replicas: float = 2.0, need: float = 1.
         allowed_ratio=0.01 * whole,
         need=need * whole,
         replicas=replicas * whole,
-        costs=Costs(10.0 * whole, whole, start_s=180.0 * whole, beyond_s=120.0 * whole, lead_s=60.0 * whole),
+        costs=Costs(10.0 * whole, whole, start_s=180.0 * whole, lead_s=60.0 * whole, beyond_s=120.0 * whole),
         learned=Learned.nothing(),
     )
 

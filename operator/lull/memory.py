@@ -50,6 +50,11 @@ class Memory:
         """Columns of the models, (N,); -1 = nothing was learned of it yet."""
         return self.columns.find(uids)
 
+    def since_s(self, now_s: float) -> float:
+        """Seconds since the end of the last step that the forecast has learned; 0 where it has learned none."""
+        index = self.forecaster.index
+        return 0.0 if index is None else max(0.0, now_s - (index + 1) * self._step_s)
+
     def learn(self, seen: Lesson, now_s: float) -> None:
         """Takes one round in; forgets models that are no longer in the fleet."""
         self.learned = seen.learned

@@ -19,10 +19,10 @@ class Costs:
     """Price of one missed request."""
     start_s: F64
     """Energy of a start, the time included that it is expected to take."""
-    beyond_s: F64
-    """Part of it that is spent at once and is no time."""
     lead_s: F64
     """Time within which a start can be relied upon to be done."""
+    beyond_s: F64
+    """Part of a start's energy that is spent at once and is no time."""
 
     def of(self, rows: I64) -> Costs:
         """Those of some of the models."""
