@@ -24,6 +24,7 @@ from loopback import Peer, Reply, Request, as_json, kubeconfig, serve
 from lull.cli import main
 from lull.commands.explained import show
 from lull.model.start import Start
+from lull.render.changes import duration
 from lull.render.explanation import explanation_of
 from lull.runtime.health import app_for
 
@@ -125,6 +126,7 @@ def test_a_person_reads_why(capsys: pytest.CaptureFixture[str]) -> None:
     for sentence in found["next"]:
         assert f"- {sentence}" in text
     assert found["forecast"]["horizons"][0]["leader"] in text
+    assert f"Who forecasts {duration(found['forecast']['advice']['horizon_s'])} ahead" in text
     assert f"{found['decision']['before']} replicas" in text
 
 

@@ -175,7 +175,8 @@ def experts(found: Found) -> Table | None:
     if ahead is None or costs is None:
         return None
     horizons = ahead["horizons"]
-    until_s = (costs["lead_s"] or 0.0) + costs["tick_s"]
+    advice = ahead["advice"]
+    until_s = advice["horizon_s"] if advice else (costs["lead_s"] or 0.0) + costs["tick_s"]
     row = next((i for i, horizon in enumerate(horizons) if horizon["horizon_s"] >= until_s), len(horizons) - 1)
     standing = [
         (who["expert"], who["weights"][row], who["losses_rps"][row])
