@@ -141,9 +141,9 @@ def a_history(*, span_s: float = 3600.0, tick_s: float = TICK_S, gap_s: float = 
     return History(span_s=span_s, tick_s=tick_s, gap_s=gap_s)
 
 
-def a_memory(history: History | None = None, *, step_s: float = 60.0) -> Memory:
+def a_memory(history: History | None = None, *, step_s: float = 60.0, cold_start_s: float = 60.0) -> Memory:
     """A memory without anything learned."""
-    return Memory(a_history() if history is None else history, step_s)
+    return Memory(a_history() if history is None else history, step_s, cold_start_s=cold_start_s)
 
 
 def no_advice(count: int) -> Advice:

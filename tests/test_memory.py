@@ -9,6 +9,7 @@ from lull.forecast.forecaster import Forecaster
 from lull.memory import Memory
 from lull.model.costs import Costs, Lesson
 from lull.model.learned import Learned
+from lull.model.start import Start
 
 STEP_S = 60.0
 START_S = 28_000_000 * STEP_S
@@ -25,7 +26,7 @@ def a_lesson(rates: dict[str, float], *, replicas: float = 2.0, need: float = 1.
         allowed_ratio=0.01 * whole,
         need=need * whole,
         replicas=replicas * whole,
-        costs=Costs(limit_rps=10.0 * whole, miss_price_s=whole, start_s=180.0 * whole, lead_s=60.0 * whole),
+        costs=Costs(10.0 * whole, whole, start_s=180.0 * whole, lead_s=60.0 * whole, beyond_s=120.0 * whole),
         learned=Learned.nothing(),
     )
 
@@ -140,3 +141,74 @@ def test_a_past_that_comes_before_the_first_step_starts_the_forecast() -> None:
     memory.learn(a_lesson({"a": 10.0}), START_S)
     assert memory.adopt(["a"], past_of([7.0] * 50, 27_999_999))
     assert abs(median_rps(memory, "a") - 7.0) < 0.5
+
+
+# Start-up times.
+
+
+def starts_of(uid: str, total_s: float, count: int = 10) -> list[Start]:
+    return [Start(uid, 1.0, 1.0, total_s - 2.0, is_cold_node=False)] * count
+
+
+def p95_s(memory: Memory, *uids: str) -> list[float]:
+    return memory.start_s(memory.find(uids), 0.95).tolist()
+
+
+def test_start_times_are_of_each_model_and_others_keep_theirs_when_the_fleet_grows() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"a": 1.0, "b": 1.0}), START_S)
+    memory.learn_starts([*starts_of("a", 180.0), *starts_of("b", 5.0)], {"a": 0, "b": 0})
+    before = p95_s(memory, "a", "b")
+    assert 180.0 <= before[0] < 260.0
+    assert 5.0 <= before[1] < 8.0
+    memory.learn(a_lesson(dict.fromkeys("abcdef", 1.0)), START_S + STEP_S)
+    memory.learn_starts([], dict.fromkeys("abcdef", 0))
+    np.testing.assert_allclose(p95_s(memory, "a", "b"), before)
+
+
+def test_starts_of_a_model_that_is_gone_say_nothing_of_the_one_that_gets_its_column() -> None:
+    memory, fresh = a_memory(), a_memory()
+    memory.learn(a_lesson({"old": 1.0}), START_S)
+    memory.learn_starts(starts_of("old", 900.0), {"old": 2})
+    for each in (memory, fresh):
+        each.learn(a_lesson({"new": 1.0}), START_S + STEP_S)
+        each.learn_starts([], {"new": 1})
+    assert memory.find(["new"])[0] == 0, "the column is used again"
+    assert p95_s(memory, "new") == p95_s(fresh, "new")
+
+
+def test_a_model_without_starts_is_taken_for_one_of_its_group() -> None:
+    memory = a_memory()
+    groups = {"a": 0, "b": 0, "c": 0, "like": 0, "other": 3}
+    memory.learn(a_lesson(dict.fromkeys(groups, 1.0)), START_S)
+    memory.learn_starts([s for uid in "abc" for s in starts_of(uid, 600.0)], groups)
+    like, other = memory.start_s(memory.find(["like", "other"]), 0.5)
+    assert like > 2.0 * other
+
+
+def test_who_changes_its_group_is_taken_for_one_of_the_new_one() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"a": 1.0, "b": 1.0}), START_S)
+    memory.learn_starts(starts_of("a", 600.0), {"a": 1, "b": 0})
+    before = p95_s(memory, "b")
+    memory.learn_starts([], {"a": 1, "b": 1})
+    assert p95_s(memory, "b") > before
+
+
+def test_before_any_start_was_seen_the_setting_counts_also_for_models_without_a_column() -> None:
+    quick, slow = (Memory(a_history(), STEP_S, cold_start_s=prior_s) for prior_s in (30.0, 300.0))
+    for memory in (quick, slow):
+        memory.learn(a_lesson({"a": 1.0}), START_S)
+    at = quick.find(["a", "stranger"])
+    assert at.tolist() == [0, -1]
+    for told in (lambda m: m.start_s(at, 0.95), lambda m: m.expected_start_s(at)):
+        np.testing.assert_allclose(told(slow), 10.0 * told(quick))
+        assert told(quick)[0] == told(quick)[1]
+
+
+def test_starts_of_models_without_a_column_are_left_out() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"a": 1.0}), START_S)
+    before = p95_s(memory, "a", "stranger")
+    memory.learn_starts(starts_of("stranger", 900.0), {"a": 0, "stranger": 0})
+    assert p95_s(memory, "a", "stranger") == before

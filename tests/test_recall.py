@@ -8,6 +8,7 @@ import pytest
 from builders import a_model, silence, some_signals
 from explained import STEP_S, a_story, a_wave, goes_on, recalled
 from lull.memory import Memory
+from lull.model.start import Start
 from lull.recall import PAST_S, recall
 
 
@@ -77,8 +78,26 @@ def test_gaps_are_of_each_replica() -> None:
     assert gaps_s[2:] == pytest.approx([120.0] * 4, abs=20.0)
 
 
+def test_starts_are_those_of_the_model_and_what_is_planned_with() -> None:
+    story, other = a_story(), Start("another", 1.0, 1.0, 7.0, is_cold_node=False)
+    story.goes_on(some_signals(5.0))
+    mine = [Start(story.model.uid, 2.0, 8.0, 170.0, is_cold_node=False)] * 8
+    story.memory.learn_starts([*mine, other], {story.model.uid: 0})
+    plan = goes_on(story, some_signals(5.0))
+    found = recalled(story, plan)
+    assert found is not None
+    assert (found.starts.scheduling_s, found.starts.image_s, found.starts.loading_s) == (2.0, 8.0, 170.0)
+    assert found.starts.p50_s == pytest.approx(180.0, rel=0.05)
+    assert found.starts.p95_s == plan.lesson.costs.lead_s[0]
+
+
 def whole(memory: Memory) -> list[np.ndarray]:
-    return [memory.forecaster.forecast().quantiles_rps, memory.accounts.balance_s, memory.prices.factor]
+    return [
+        memory.forecaster.forecast().quantiles_rps,
+        memory.accounts.balance_s,
+        memory.prices.factor,
+        memory.starts.mean,
+    ]
 
 
 def test_recalling_changes_nothing_of_the_memory() -> None:

@@ -34,6 +34,8 @@ from lull.settings import Mode, Settings
 
 _NOTHING_KNOWN: Final = Demand(None, None, None, None)
 _PEAK: Final = LEVELS.index(0.95)
+_RELIED_UPON: Final = 0.95
+"""Share of starts that are done within the time that is planned for one."""
 
 
 def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: float) -> Plan:
@@ -57,7 +59,8 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     at = memory.find([model.deployment.uid for model in seen])
     costs = _costs(seen, replica, memory, at, settings)
     forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
-    advice = _advice(seen, forecast, costs, memory, at, settings)
+    since_s = memory.since_s(now_s)
+    advice = _advice(seen, forecast, costs, memory, at, settings, since_s)
     # Nothing to serve needs nothing, whether or not it is known what a replica can do.
     is_idle = load.sizing_rps == 0.0
     facts = gather(
@@ -85,7 +88,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
         said = conditions(model, modes[i], demand.age_s)
-        foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s, advice, i)
+        foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
         plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, foreseen, said)
     lesson = _lesson(seen, load, facts, costs, learned)
     return Plan(now_s, plans, observation=_observe(facts), lesson=lesson, trail=trail)
@@ -98,17 +101,25 @@ def mode_of(model: ModelView, settings: Settings) -> Mode:
 
 def _costs(seen: Sequence[ModelView], replica: Limits, memory: Memory, at: I64, settings: Settings) -> Costs:
     factor = np.where(at >= 0, memory.prices.factor[at], 1.0) if memory.prices.factor.size else np.ones(len(seen))
-    lead_s = np.full(len(seen), settings.cold_start_s)
+    # A start is paid with the time it takes on average, as many are. Whoever needs it waits for this one alone, so what
+    # must be ready is asked for as early as all but one in twenty starts take, and priced as late by that much.
     return Costs(
         limit_rps=replica.rps,
         miss_price_s=miss_price_s(factor, replica.rps, _allowed(seen)),
-        start_s=lead_s + settings.start_energy_s,
-        lead_s=lead_s,
+        start_s=memory.expected_start_s(at) + settings.start_energy_s,
+        lead_s=memory.start_s(at, _RELIED_UPON),
+        beyond_s=np.full(len(seen), settings.start_energy_s),
     )
 
 
 def _advice(
-    seen: Sequence[ModelView], forecast: Forecast | None, costs: Costs, memory: Memory, at: I64, settings: Settings
+    seen: Sequence[ModelView],
+    forecast: Forecast | None,
+    costs: Costs,
+    memory: Memory,
+    at: I64,
+    settings: Settings,
+    since_s: float,
 ) -> Advice:
     """What the forecast asks for; nothing where none may be asked or nothing was learned yet."""
     start_to: I64 = np.zeros(len(seen), dtype=np.int64)
@@ -120,7 +131,7 @@ def _advice(
     theirs = costs.of(rows)
     replicas = np.array([float(model.target.replicas) if model.target else 0.0 for model in seen])[rows]
     maximum = np.array([float(model.deployment.spec.max_replicas) for model in seen])[rows]
-    outlook = look(forecast, at[rows], theirs.limit_rps, replicas, maximum)
+    outlook = look(forecast, at[rows], theirs.limit_rps, replicas, maximum, since_s=since_s)
     advice = foresee(outlook, theirs, memory.accounts, at[rows], replicas, settings.tick_s)
     start_to[rows], keep_to[rows] = advice.start_to, advice.keep_to
     return Advice(start_to, keep_to)

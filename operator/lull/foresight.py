@@ -26,9 +26,12 @@ class Outlook:
     chance: F64
     """That each layer is needed within each horizon, (H, L)."""
     horizons_s: F64
+    """Seconds from the end of the last step that was learned."""
+    since_s: float
+    """Seconds since then."""
 
 
-def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F64) -> Outlook:
+def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F64, *, since_s: float = 0.0) -> Outlook:
     """The chance of a need for each layer in question.
 
     Args:
@@ -37,6 +40,7 @@ def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F6
         limit_rps: what one replica of each carries, (N,).
         replicas: replicas there are, (N,).
         maximum: most there may be, (N,).
+        since_s: seconds since the end of the last step that was learned.
     """
     quantiles = forecast.quantiles_rps[:, :, at]
     layers = candidates(quantiles, replicas, limit_rps, maximum)
@@ -44,7 +48,7 @@ def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F6
     with np.errstate(invalid="ignore"):
         above = chance_above(forecast.quantiles_rps[:, :, owner], thresholds_rps(layers, limit_rps))
     chance = np.maximum.accumulate(forecast.busy_chance[:, owner] * above, axis=0)
-    return Outlook(layers, chance, forecast.horizons_s)
+    return Outlook(layers, chance, forecast.horizons_s, since_s)
 
 
 def foresee(outlook: Outlook, costs: Costs, accounts: Accounts, at: I64, replicas: F64, tick_s: float) -> Advice:
@@ -58,4 +62,6 @@ def foresee(outlook: Outlook, costs: Costs, accounts: Accounts, at: I64, replica
         replicas: replicas there are, starting ones included, (N,).
         tick_s: seconds until the next decision.
     """
-    return advise(outlook.layers, outlook.chance, outlook.horizons_s, costs, accounts, at, replicas, tick_s)
+    return advise(
+        outlook.layers, outlook.chance, outlook.horizons_s, costs, accounts, at, replicas, tick_s, outlook.since_s
+    )

@@ -6,35 +6,40 @@ Prometheus' history where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lull.decide.accounts import Accounts
 from lull.decide.prices import Prices
 from lull.forecast.forecaster import Forecaster
+from lull.forecast.starts import StartTimes
 from lull.model.arrays import F64, I64
 from lull.model.columns import Columns, place, widen
 from lull.model.costs import Lesson
 from lull.model.history import History
 from lull.model.learned import Learned
+from lull.model.start import Start
 
 
 class Memory:
-    """History, forecast, accounts and prices of the fleet.
+    """History, forecast, start-up times, accounts and prices of the fleet.
 
     Args:
         history: what happened lately, with columns of its own.
         step_s: seconds per step of the forecast.
+        cold_start_s: seconds that a start is taken to need before any were seen.
     """
 
-    def __init__(self, history: History, step_s: float) -> None:
+    def __init__(self, history: History, step_s: float, *, cold_start_s: float = 60.0) -> None:
         self.history = history
         self.columns = Columns()
         self.forecaster = Forecaster(0, step_s)
         self.accounts = Accounts(0)
         self.prices = Prices(0)
         self.learned = Learned.nothing()
+        self.starts = StartTimes(0, prior_s=cold_start_s)
+        self._unseen = StartTimes(1, prior_s=cold_start_s)
         self._step_s = step_s
         self._step: int | None = None
         self._sum: F64 = np.zeros(0)
@@ -44,6 +49,11 @@ class Memory:
     def find(self, uids: Sequence[str]) -> I64:
         """Columns of the models, (N,); -1 = nothing was learned of it yet."""
         return self.columns.find(uids)
+
+    def since_s(self, now_s: float) -> float:
+        """Seconds since the end of the last step that the forecast has learned; 0 where it has learned none."""
+        index = self.forecaster.index
+        return 0.0 if index is None else max(0.0, now_s - (index + 1) * self._step_s)
 
     def learn(self, seen: Lesson, now_s: float) -> None:
         """Takes one round in; forgets models that are no longer in the fleet."""
@@ -58,6 +68,28 @@ class Memory:
             self._book(seen, known, at[known], now_s - self._last_s)
         self._last_s = now_s
         self._gather(seen, at, now_s)
+
+    def learn_starts(self, starts: Sequence[Start], groups: Mapping[str, int]) -> None:
+        """Takes in starts; those of models of which nothing else was learned yet are left out.
+
+        Args:
+            starts: in the order they were done.
+            groups: by the uid of each model, a number from 0 that those have in common which start alike.
+        """
+        uids = [uid for uid in groups if uid in self.columns]
+        at = self.columns.find(uids)
+        wanted = np.array([groups[uid] for uid in uids], dtype=np.int64)
+        if not np.array_equal(self.starts.group[at], wanted):
+            self.starts.assign(at, wanted)
+        self.starts.learn(starts, dict(zip(uids, at.tolist(), strict=True)) if starts else {})
+
+    def expected_start_s(self, at: I64) -> F64:
+        """Mean seconds of a start of the models in those columns, (N,); -1 = one of which nothing is known."""
+        return np.append(self.starts.expected_s, self._unseen.expected_s)[at]
+
+    def start_s(self, at: I64, quantile: float) -> F64:
+        """Seconds within which a start is done in that share of cases, (N,), for columns as above."""
+        return np.append(self.starts.lead_s(quantile), self._unseen.lead_s(quantile))[at]
 
     def adopt(self, uids: Sequence[str], learned: Forecaster) -> bool:
         """Takes over what was learned of the past of models, in the order of ``learned``'s series.
@@ -104,6 +136,7 @@ class Memory:
         self.forecaster.widen(width)
         widen(self.accounts, Accounts(lacking))
         widen(self.prices, Prices(lacking))
+        self.starts.resize(width)
         self._sum = np.concatenate([self._sum, np.zeros(lacking)])
         self._count = np.concatenate([self._count, np.zeros(lacking)])
 
@@ -113,4 +146,5 @@ class Memory:
         self.forecaster.forget(at)
         place(self.accounts, at, Accounts(1))
         place(self.prices, at, Prices(1))
+        self.starts.forget(at)
         self._sum[at] = self._count[at] = 0.0

@@ -40,6 +40,8 @@ class _Asked:
     replicas: float
     maximum: float
     tick_s: float
+    since_s: float
+    """Seconds since the last step that was learned."""
 
 
 def recall(memory: Memory, plan: Plan, model: InferenceDeployment, tick_s: float, now_s: float) -> Recollection | None:
@@ -61,6 +63,7 @@ def recall(memory: Memory, plan: Plan, model: InferenceDeployment, tick_s: float
         replicas=float(plan.lesson.replicas[row]),
         maximum=float(model.spec.max_replicas),
         tick_s=tick_s,
+        since_s=memory.since_s(plan.at_s),
     )
     series = OneSeries(memory.forecaster, int(column))
     forecast = series.forecast() if series.index is not None else None
@@ -73,6 +76,7 @@ def recall(memory: Memory, plan: Plan, model: InferenceDeployment, tick_s: float
         expected=() if forecast is None else _expected(forecast),
         experts=() if forecast is None else _standings(series),
         layers=_layers(memory, int(column), forecast, asked),
+        starts=memory.starts.summary(int(column)),
         price_factor=_known(memory.prices.factor[column]),
         missed_ratio=_known(missed),
         settles_in_s=_settles_in_s(memory.history, plan, model, now_s),
@@ -149,7 +153,7 @@ def _chances(forecast: Forecast | None, asked: _Asked) -> F64:
         return np.empty(0)
     costs, one = asked.costs, np.ones(1)
     outlook = look(forecast, np.zeros(1, dtype=np.int64), costs.limit_rps, asked.replicas * one, asked.maximum * one)
-    lead = int(np.searchsorted(outlook.horizons_s, costs.lead_s[0] + asked.tick_s))
+    lead = int(np.searchsorted(outlook.horizons_s, costs.lead_s[0] + asked.tick_s + asked.since_s))
     chance: F64 = outlook.chance[min(lead, len(outlook.horizons_s) - 1)]
     return chance
 

@@ -66,7 +66,8 @@ class Settings:
     """Seconds per step of the forecast: it learns the mean rate of each and looks 1 to 60 of them ahead."""
 
     cold_start_s: float = 60.0
-    """Seconds from the decision for a replica to Ready, until a model's own starts have told."""
+    """Median seconds from the decision for a replica to Ready on a node that has its image. A prior: it counts until
+    starts of the model, or of others of its runtime, were seen."""
 
     start_energy_s: float = 120.0
     """Energy of a start beyond the time it takes, in seconds of the replica's idle power."""

@@ -48,6 +48,33 @@ def test_pods_of_a_model_that_is_gone_for_a_moment_do_not_count_twice() -> None:
     assert starts(seen, a_started_pod()) == []
 
 
+def test_a_model_that_was_made_anew_is_taught_by_the_pods_that_are_there() -> None:
+    """As when somebody deletes an InferenceDeployment and adopts the workload again."""
+    seen, pod = Startups(), read_pod(a_started_pod())
+    assert [start.model_uid for start in seen.starts_of({"first": [pod]})] == ["first"]
+    assert [start.model_uid for start in seen.starts_of({"second": [pod]})] == ["second"]
+    assert seen.starts_of({"second": [pod]}) == []
+
+
+def test_a_model_that_comes_back_is_taught_again_and_the_others_are_not() -> None:
+    """What was learned of it has gone with it."""
+    seen, pod, other = Startups(), read_pod(a_started_pod("a")), read_pod(a_started_pod("b"))
+    seen.starts_of({"chat": [pod], "search": [other]})
+    assert seen.starts_of({"search": [other]}) == []
+    assert [start.model_uid for start in seen.starts_of({"chat": [pod], "search": [other]})] == ["chat"]
+
+
+def test_pods_that_two_models_share_teach_both() -> None:
+    pod = read_pod(a_started_pod())
+    assert [start.model_uid for start in Startups().starts_of({"a": [pod], "b": [pod]})] == ["a", "b"]
+
+
+def test_starts_are_told_in_the_order_they_were_done() -> None:
+    """An operator that comes late finds many pods at once, and what came last counts most."""
+    bodies = [a_started_pod(f"chat-{at_s}", created_s=at_s, after_s=(1, 2, 3 + at_s)) for at_s in (300, 100, 200)]
+    assert [start.total_s for start in starts(Startups(), *bodies)] == [103.0, 203.0, 303.0]
+
+
 def test_each_start_is_of_its_own_model() -> None:
     pods = {uid: [read_pod(a_started_pod(uid))] for uid in ("chat", "search")}
     assert [start.model_uid for start in Startups().starts_of(pods)] == ["chat", "search"]

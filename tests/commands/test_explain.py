@@ -23,6 +23,8 @@ from fake_cluster import refused
 from loopback import Peer, Reply, Request, as_json, kubeconfig, serve
 from lull.cli import main
 from lull.commands.explained import show
+from lull.model.start import Start
+from lull.render.changes import duration
 from lull.render.explanation import explanation_of
 from lull.runtime.health import app_for
 
@@ -124,6 +126,7 @@ def test_a_person_reads_why(capsys: pytest.CaptureFixture[str]) -> None:
     for sentence in found["next"]:
         assert f"- {sentence}" in text
     assert found["forecast"]["horizons"][0]["leader"] in text
+    assert f"Who forecasts {duration(found['forecast']['advice']['horizon_s'])} ahead" in text
     assert f"{found['decision']['before']} replicas" in text
 
 
@@ -144,6 +147,40 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
     show(an_explanation(), Console(file=terminal, width=100))
     terminal.seek(0)
     assert "*" in terminal.read()
+
+
+def with_starts(count: int) -> dict[str, Any]:
+    story = a_story()
+    story.goes_on(some_signals(5.0))
+    uid = story.model.uid
+    story.memory.learn_starts([Start(uid, 2.0, 3.0, 175.0, is_cold_node=False)] * count, {uid: 0})
+    return explained(story, some_signals(5.0))
+
+
+@pytest.mark.parametrize(
+    ("count", "says", "not_said"),
+    [
+        pytest.param(
+            3, ["scheduling 2 s", "image 3 s", "loading, warm-up 2 min 55 s", "from 2.85 starts"], "no start", id="some"
+        ),
+        pytest.param(0, ["no start was seen yet"], "scheduling", id="none"),
+    ],
+)
+def test_starts_are_shown_with_what_they_rest_on(
+    count: int, says: list[str], not_said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lull(as_json(with_starts(count)))[0] == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for part in (*says, "half are done within", "19 of 20 within", "nodes without the image"):
+        assert part in text
+    assert not_said not in text
+
+
+def test_an_operator_of_before_that_tells_no_starts_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    found = an_explanation()
+    del found["starts"]
+    assert lull(as_json(found))[0] == 0
+    assert "19 of 20 within" not in capsys.readouterr().out
 
 
 def told_of(model: Any, view: Any) -> Reply:

@@ -223,13 +223,49 @@ def test_what_was_told_is_told_anew_after_a_start() -> None:
     assert times.lead_s(0.95)[0] > 499.0 > before[0]
 
 
-def test_the_evidence_names_what_was_seen() -> None:
-    times = learned(*[Start("m0", 2.0, 8.0, 50.0, is_cold_node=False)] * 4, width=2)
-    seen = times.evidence(0)
-    assert (seen["start_scheduling_s"], seen["start_image_s"], seen["start_loading_s"]) == (2.0, 8.0, 50.0)
-    assert seen["starts_seen"] == pytest.approx(4.0, rel=0.1)
-    assert seen["start_p95_s"] == times.lead_s(0.95)[0]
-    assert set(times.evidence(1)) == {"start_p50_s", "start_p95_s", "starts_seen", "start_cold_ratio"}
+def test_a_summary_tells_what_was_seen() -> None:
+    warm = Start("m0", 2.0, 8.0, 50.0, is_cold_node=False)
+    cold = Start("m0", 2.0, 108.0, 50.0, is_cold_node=True)
+    times = learned(*[warm, warm, cold, warm] * 4, width=2)
+    told = times.summary(0)
+    assert (told.scheduling_s, told.image_s, told.loading_s) == (2.0, 8.0, 50.0), "of warm nodes, where any was met"
+    assert told.seen == times.seen[0]
+    assert (told.p50_s, told.p95_s) == (times.lead_s(0.5)[0], times.lead_s(0.95)[0])
+    assert told.expected_s == times.expected_s[0]
+    assert told.warm_p50_s == pytest.approx(60.0, rel=0.1)
+    assert told.cold_p50_s == pytest.approx(160.0, rel=0.15)
+    assert told.cold_ratio == pytest.approx(0.25, abs=0.05)
+
+
+def test_of_a_model_that_never_started_the_phases_are_unknown() -> None:
+    told = StartTimes(1).summary(0)
+    assert (told.seen, told.scheduling_s, told.image_s, told.loading_s) == (0.0, None, None, None)
+    assert told.p50_s < told.p95_s
+
+
+def test_of_a_model_that_met_cold_nodes_alone_the_phases_are_of_those() -> None:
+    assert learned(Start("m0", 2.0, 108.0, 50.0, is_cold_node=True)).summary(0).image_s == 108.0
+
+
+@pytest.mark.parametrize("deviation", [0.05, 0.3, 0.6])
+def test_the_expected_time_comes_to_be_the_mean_of_the_law(deviation: float) -> None:
+    """A law's tail makes its mean longer than its median."""
+    times, _ = drawn(np.full(400, 60.0), 60, deviation)
+    # a tenth of the first starts was taken for cold; 60 starts leave 1 of 300 of that
+    assert np.median(times.expected_s) == pytest.approx(60.0 * math.exp(deviation**2 / 2.0), rel=0.07)
+
+
+def test_cold_nodes_lengthen_the_expected_time_by_their_share() -> None:
+    times = learned(*[a_start(60.0), a_start(60.0), a_start(60.0), a_start(400.0, is_cold=True)] * 12)
+    mixed_s = 60.0 + times.cold_ratio[0] * 340.0
+    assert times.expected_s[0] == pytest.approx(mixed_s, rel=0.1)
+
+
+@given(STARTS)
+def test_the_expected_time_is_finite_and_beyond_the_median_of_warm_nodes(starts: list[Start]) -> None:
+    times = learned(*starts, width=3)
+    assert np.isfinite(times.expected_s).all()
+    assert np.all(times.expected_s > times.kind_s(0.5, is_cold_node=False))
 
 
 def test_no_models_have_no_starts() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders import START_S, a_model, a_view, plan_of, silence, some_signals
 from explained import LATER_S, a_story, explained, goes_on, recalled
+from lull.forecast.starts import StartTimes
 from lull.model.plan import Foreseen, ModelPlan, Trail
 from lull.model.reason import Reason
 from lull.model.recollection import LayerAccount, Recollection
@@ -147,7 +148,7 @@ def concluded(
 
 
 def remembering(*layers: LayerAccount) -> Recollection:
-    return Recollection(60.0, None, (), (), (), (), layers, 1.0, None, None)
+    return Recollection(60.0, None, (), (), (), (), layers, StartTimes(1).summary(0), 1.0, None, None)
 
 
 @pytest.mark.parametrize(

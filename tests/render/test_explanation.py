@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from lull.model.fleet import Fault, Snapshot, Unreadable
 from lull.model.plan import Plan
 from lull.model.reason import Reason
 from lull.model.spec import Key
+from lull.model.start import Start, StartSummary
 from lull.render.explanation import VERSION, Explanation, explanation_of
 from lull.render.sentences import sentence
 
@@ -181,6 +184,32 @@ def test_costs_and_layers_are_told() -> None:
     on = [layer["number"] for layer in found["layers"] if layer["is_on"]]
     assert on == list(range(1, found["decision"]["before"] + 1))
     assert all(layer["worth_s"] > found["costs"]["start_s"] for layer in found["layers"])
+
+
+def test_starts_are_told_with_what_they_rest_on() -> None:
+    story = a_story()
+    story.goes_on(some_signals(5.0))
+    uid = story.model.uid
+    warm, cold = (Start(uid, 2.0, image_s, 50.0, is_cold_node=image_s > 5.0) for image_s in (3.0, 90.0))
+    story.memory.learn_starts([warm, warm, cold, warm] * 5, {uid: 0})
+    found = explained(story, some_signals(5.0))
+    told = found["starts"]
+    assert set(told) == {field.name for field in fields(StartSummary)}
+    assert [told[f"{phase}_s"] for phase in ("scheduling", "image", "loading")] == [2.0, 3.0, 50.0]
+    assert told["warm_p50_s"] < told["p50_s"] < told["expected_s"] < told["cold_p50_s"] < told["p95_s"]
+    assert 0.1 < told["cold_ratio"] < 0.4
+    assert told["seen"] == pytest.approx(sum(0.95**i for i in range(20)), rel=1e-5)
+    assert found["costs"]["lead_s"] == told["p95_s"]
+    assert found["costs"]["start_s"] == pytest.approx(told["expected_s"] + story.settings.start_energy_s, rel=1e-5)
+
+
+def test_of_a_model_that_never_started_the_prior_is_told_and_no_phase() -> None:
+    story = a_story()
+    story.goes_on(some_signals(5.0))
+    told = explained(story, some_signals(5.0))["starts"]
+    assert [told[f"{phase}_s"] for phase in ("scheduling", "image", "loading")] == [None, None, None]
+    assert told["seen"] == 0.0
+    assert told["p50_s"] >= story.settings.cold_start_s
 
 
 def explain_now(model: object, plan: Plan) -> Explanation:

@@ -35,7 +35,7 @@ class World:
     def lives(self, now_s: float, rps: float = 1.0) -> None:
         """One round of the loop."""
         ones = np.ones(len(self.models))
-        costs = Costs(limit_rps=10.0 * ones, miss_price_s=ones, start_s=180.0 * ones, lead_s=60.0 * ones)
+        costs = Costs(10.0 * ones, ones, start_s=180.0 * ones, lead_s=60.0 * ones, beyond_s=120.0 * ones)
         uids = [model.uid for model in self.models]
         lesson = Lesson(uids, rps * ones, 0.0 * ones, 0.01 * ones, ones, ones, costs, Learned.nothing())
         self.memory.learn(lesson, now_s)

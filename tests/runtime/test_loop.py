@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import virtual_time
-from bodies import a_deployment, a_pod, an_autoscaler
+from bodies import a_deployment, a_pod, a_started_pod, an_autoscaler
 from builders import START_S, a_body, a_spec, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, FakeCluster, refused
 from loopback import Reply, failure, serve, vector
@@ -46,6 +46,8 @@ class World:
         self.mirror.feed(Kind.POD, a_pod("chat-0"))
         self.says: Callable[[str], Reply] = lambda query: self.answer(query, rps)
         self.now_s = 1767225600.0 + 3600.0  # an hour after its pod became Ready
+        self.settings: dict[str, Any] = {}
+        self.loops: list[Loop] = []
 
     @staticmethod
     def answer(query: str, rps: float) -> Reply:
@@ -70,8 +72,8 @@ class World:
             return self.cluster.do(lambda api: rounds(api, peer.url))
 
     def _loop(self, api: Api, url: str) -> Loop:
-        settings = some_settings(prometheus_url=url, prometheus_timeout_s=5.0)
-        return Loop(
+        settings = some_settings(prometheus_url=url, prometheus_timeout_s=5.0, **self.settings)
+        loop = Loop(
             settings=settings,
             mirror=self.mirror,
             prometheus=Prometheus(url, settings.prometheus_timeout_s),
@@ -81,6 +83,8 @@ class World:
             exposition=Exposition(api),
             wake=asyncio.Event(),
         )
+        self.loops.append(loop)
+        return loop
 
     def is_told(self) -> None:
         """The watch tells the mirror how the target is."""
@@ -232,6 +236,74 @@ def test_the_memory_is_written_with_its_lock_held(monkeypatch: pytest.MonkeyPatc
     World(rps=8.0).lives(lambda: None)
     assert held == [True, True]
     assert not loops[-1].memory_lock.locked()
+
+
+# Starts: pods tell how long they took, and the memory learns it.
+
+
+def feed_starts(world: World, *totals_s: int, since: int = 0) -> None:
+    for number, total_s in enumerate(totals_s, since):
+        world.mirror.feed(Kind.POD, a_started_pod(f"new-{number}", after_s=(1, 3, total_s)))
+
+
+def start_metrics(loop: Loop) -> dict[str, float]:
+    lines = [line.split() for line in loop.exposition.text().decode().splitlines()]
+    return {line[0]: float(line[1]) for line in lines if line[0].startswith("lull_model_start_seconds{")}
+
+
+def test_pods_that_are_ready_when_the_operator_comes_teach_it_in_its_first_round() -> None:
+    world = World(rps=8.0)
+    feed_starts(world, *[180] * 10)
+    loop = world.lives()
+    (column,) = loop.memory.find(["uid-demo-chat"])
+    told = loop.memory.starts.summary(column)
+    assert told.p50_s == pytest.approx(180.0, rel=0.1)
+    assert (told.scheduling_s, told.image_s, told.loading_s) == (1.0, 2.0, 177.0)
+
+
+def test_each_start_is_learned_once_and_planned_with_from_the_next_round_on() -> None:
+    world, leads_s, seen = World(rps=8.0), [], []
+
+    def look() -> None:
+        (loop,) = world.loops
+        (column,) = loop.memory.find(["uid-demo-chat"])
+        seen.append(float(loop.memory.starts.seen[column]))
+        leads_s.append(float(loop.exposition.plan.lesson.costs.lead_s[0]))
+
+    world.lives(
+        lambda: (look(), feed_starts(world, 600)), look, lambda: (look(), feed_starts(world, 610, since=1)), look
+    )
+    # A start keeps 0.95 of its weight with the one after it.
+    assert seen == pytest.approx([0.0, 1.0, 1.0, 1.95])
+    assert leads_s[0] == leads_s[1] < 600.0 < leads_s[2]
+
+
+def test_the_setting_is_the_prior() -> None:
+    usual, slow = World(rps=8.0), World(rps=8.0)
+    slow.settings = {"cold_start_s": 300.0}
+    lead_s, slow_lead_s = (world.lives().exposition.plan.lesson.costs.lead_s[0] for world in (usual, slow))
+    assert slow_lead_s == pytest.approx(5.0 * lead_s)
+
+
+def test_start_times_are_a_metric_once_starts_were_seen() -> None:
+    world = World(rps=8.0)
+    assert start_metrics(world.lives()) == {}
+    feed_starts(world, *[180] * 20)
+    loop = world.lives()
+    (column,) = loop.memory.find(["uid-demo-chat"])
+    told = loop.memory.starts.summary(column)
+    labels = 'name="chat",namespace="demo",quantile='
+    assert start_metrics(loop) == {
+        f'lull_model_start_seconds{{{labels}"0.5"}}': told.p50_s,
+        f'lull_model_start_seconds{{{labels}"0.95"}}': told.p95_s,
+    }
+
+
+def test_start_times_of_a_model_that_went_are_no_metric() -> None:
+    world = World(rps=8.0)
+    feed_starts(world, 180)
+    loop = world.lives(lambda: world.mirror.feed(Kind.MODEL, a_body(version=2), is_gone=True))
+    assert start_metrics(loop) == {}
 
 
 def test_the_metrics_tell_what_was_decided() -> None:

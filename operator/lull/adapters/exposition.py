@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,8 @@ class Exposition:
     plan: Plan | None = None
     """The latest plan; the gauges of each model are read from it when scraped."""
     ready: dict[Key, int] = field(default_factory=dict)
+    starts_s: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
+    """Start-up times of the models whose starts were seen, by quantile."""
     _counted: set[tuple[str, str, str]] = field(default_factory=set)
     cycle_s: Histogram = field(init=False)
     decisions: Counter = field(init=False)
@@ -73,6 +75,7 @@ class _Gauges(Collector):
     def collect(self) -> Iterator[Metric]:
         yield self._requests()
         yield from self._models()
+        yield self._starts()
 
     def _requests(self) -> Metric:
         sent = CounterMetricFamily(
@@ -81,6 +84,17 @@ class _Gauges(Collector):
         for labels, count in self._exposition.api.requests.items():
             sent.add_metric(list(labels), count)
         return sent
+
+    def _starts(self) -> Metric:
+        starts = GaugeMetricFamily(
+            "lull_model_start_seconds",
+            "Time from created to Ready that this share of a model's starts stays within; absent while none was seen.",
+            labels=[*_MODEL, "quantile"],
+        )
+        for quantile, of_models in self._exposition.starts_s.items():
+            for key, seconds in of_models.items():
+                starts.add_metric([*key, quantile], seconds)
+        return starts
 
     def _models(self) -> Iterator[Metric]:
         gauges = {

@@ -7,7 +7,7 @@ than it was, and beyond an hour it is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from lull.adapters.objects import Pod
@@ -29,23 +29,28 @@ class Startups:
     """What was seen of pods so far, so that each counts once and a first pull is known as such."""
 
     def __init__(self) -> None:
-        self._judged: set[str] = set()
+        self._judged: set[tuple[str, str]] = set()
+        """Models and pods of theirs that were looked at, by uid."""
+        self._models: set[str] = set()
         self._there_since_s: dict[tuple[str, str], float] = {}
 
     def starts_of(self, pods: Mapping[str, Iterable[Pod]]) -> list[Start]:
-        """Starts of pods that are Ready for the first time; failed and absurd ones are left out for good.
+        """Starts of pods that are Ready for the first time, in that order; failed and absurd ones are left out.
 
         Args:
-            pods: live ones by the uid of their model.
+            pods: live ones by the uid of their model. A model that is missing is forgotten, and its pods are told anew
+                when it comes back: the planner's memory does the same.
         """
+        self._forget_models(pods.keys())
         live = [(uid, pod) for uid, of_model in pods.items() for pod in of_model]
-        fresh = [(uid, pod) for uid, pod in live if pod.uid not in self._judged]
+        fresh = [(uid, pod) for uid, pod in live if (uid, pod.uid) not in self._judged]
         for _, pod in fresh:
             self._note_image(pod)
-        finished = [(uid, pod) for uid, pod in fresh if pod.ready_since_s is not None]
-        self._judged.update(pod.uid for _, pod in finished)
+        ready = [(pod.ready_since_s, uid, pod) for uid, pod in fresh if pod.ready_since_s is not None]
+        ready.sort(key=lambda found: found[0])
+        self._judged.update((uid, pod.uid) for _, uid, pod in ready)
         self._forget_gone(live)
-        return [start for uid, pod in finished if (start := self._start_of(uid, pod)) is not None]
+        return [start for _, uid, pod in ready if (start := self._start_of(uid, pod)) is not None]
 
     def _start_of(self, uid: str, pod: Pod) -> Start | None:
         created_s, scheduled_s, started_s, ready_s = (
@@ -76,7 +81,12 @@ class Startups:
         if len(self._there_since_s) > IMAGES_MOST:
             del self._there_since_s[next(iter(self._there_since_s))]
 
+    def _forget_models(self, alive: Collection[str]) -> None:
+        if not self._models <= set(alive):
+            self._judged = {(uid, pod) for uid, pod in self._judged if uid in alive}
+        self._models = set(alive)
+
     def _forget_gone(self, live: list[tuple[str, Pod]]) -> None:
-        """Forgets by the hundred: pods of a model that is unreadable for a moment are not counted twice."""
+        """Forgets pods by the hundred: those that the mirror lacks for a moment are not counted twice."""
         if len(self._judged) > 2 * len(live) + _SPARE:
-            self._judged &= {pod.uid for _, pod in live}
+            self._judged &= {(uid, pod.uid) for uid, pod in live}

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lull.commands.explained_tables import experts, forecast, guards, layers, sizing
+from lull.commands.explained_tables import experts, forecast, guards, layers, sizing, starts
 from lull.render.chart import Ahead, Ink, Line, Scene, draw
 
 WIDEST: Final = 120
@@ -39,6 +39,7 @@ def show(found: Found, console: Console) -> None:
     parts += _beside(console, forecast(found, console.width), None)
     parts += _beside(console, sizing(found), guards(found))
     parts += _beside(console, experts(found), layers(found))
+    parts += _beside(console, starts(found), None)
     console.print(Group(*parts, *_next(found)))
 
 

@@ -29,6 +29,7 @@ _GUARDS: Final = {
 }
 _TOLD: Final = {"arrivals_rps", "backlog", "sizing_rps", "replica_limit_rps", "need", "safe", "start_to", "keep_to"}
 """Evidence that has a row of its own; all other evidence is listed under its own name."""
+_NO_START: Final = "no start was seen yet: from others of its runtime, and the operator's cold start"
 _ALL_LEVELS: Final = 100
 _MAIN_LEVELS: Final = {"0.5", "0.9", "0.95", "0.99"}
 _MOST_EXPERTS: Final = 5
@@ -118,8 +119,8 @@ def _costs(found: Found) -> list[tuple[str, str]]:
     if costs is None:
         return []
     rows = [
-        ("a start takes", _seconds(costs["lead_s"])),
-        ("and costs", f"{_seconds(costs['start_s'])} of idle power"),
+        ("planned for a start", _seconds(costs["lead_s"])),
+        ("a start costs", f"{_seconds(costs['start_s'])} of idle power"),
         ("missed of late", f"{share(costs['missed_ratio'])} of {share(costs['allowed_miss_ratio'])} allowed"),
         ("price factor", known(costs["price_factor"])),
     ]
@@ -133,6 +134,27 @@ def _costs(found: Found) -> list[tuple[str, str]]:
 def _more(found: Found) -> list[tuple[str, str]]:
     evidence = found["decision"]["evidence"] if found["decision"] else {}
     return [(name, number(value)) for name, value in evidence.items() if name not in _TOLD]
+
+
+def starts(found: Found) -> Table | None:
+    """How long starts take, and what that rests on; an operator of before may not tell it."""
+    told = found.get("starts")
+    if told is None:
+        return None
+    made = table("Starts", "", "")
+    rows = [("half are done within", _seconds(told["p50_s"])), ("19 of 20 within", _seconds(told["p95_s"]))]
+    if told["loading_s"] is not None:
+        phases = (("scheduling", "scheduling_s"), ("image", "image_s"), ("loading, warm-up", "loading_s"))
+        rows += [(name, _seconds(told[phase])) for name, phase in phases]
+    rows += [
+        ("nodes without the image", f"{share(told['cold_ratio'])} of the starts, {_seconds(told['cold_p50_s'])}"),
+        ("nodes with it", _seconds(told["warm_p50_s"])),
+    ]
+    for name, value in rows:
+        made.add_row(name, value)
+    seen = told["seen"]
+    made.caption = f"from {number(seen)} starts, older ones counting less" if seen else _NO_START
+    return made
 
 
 def guards(found: Found) -> Table | None:
@@ -153,7 +175,8 @@ def experts(found: Found) -> Table | None:
     if ahead is None or costs is None:
         return None
     horizons = ahead["horizons"]
-    until_s = (costs["lead_s"] or 0.0) + costs["tick_s"]
+    advice = ahead["advice"]
+    until_s = advice["horizon_s"] if advice else (costs["lead_s"] or 0.0) + costs["tick_s"]
     row = next((i for i, horizon in enumerate(horizons) if horizon["horizon_s"] >= until_s), len(horizons) - 1)
     standing = [
         (who["expert"], who["weights"][row], who["losses_rps"][row])

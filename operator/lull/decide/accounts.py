@@ -67,10 +67,9 @@ class Accounts:
         began = needed & (gap_s > 0.0)
         optimal_s = np.where(began, np.minimum(gap_s, worth_s), 0.0) + needed * for_s
         # A start costs its time as time that the replica is on; the rest of it is booked when it begins.
-        beyond_s = np.maximum(costs.start_s - costs.lead_s, 0.0)
         # Whoever goes or comes in the very stretch in which the need begins is not there for it.
         is_late = began & ~(is_on & was_on)
-        spent_s = is_on * for_s + (is_on & ~was_on) * beyond_s + np.where(is_late, miss_s, 0.0)
+        spent_s = is_on * for_s + (is_on & ~was_on) * costs.beyond_s + np.where(is_late, miss_s, 0.0)
         faded_s = np.minimum(balance_s, np.exp(-for_s / _MEMORY_S) * balance_s)
         self.balance_s[:, at] = faded_s + np.where(known, ROBUSTNESS * optimal_s - spent_s, 0.0)
         self.gap_s[:, at] = np.where(needed, 0.0, np.where(known, gap_s + for_s, gap_s))

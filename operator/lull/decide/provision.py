@@ -58,6 +58,7 @@ def advise(
     at: I64,
     replicas: F64,
     tick_s: float,
+    since_s: float = 0.0,
 ) -> Advice:
     """What to start ahead and what to keep.
 
@@ -70,6 +71,7 @@ def advise(
         at: the models' columns in the accounts, (N,).
         replicas: replicas there are, starting ones included, (N,).
         tick_s: seconds until the next decision.
+        since_s: seconds that have gone by of the horizons: a forecast is as old as its last step.
     """
     owner, number = layers.owner, layers.number
     miss_s = misses_s(costs, tick_s)[owner]
@@ -77,7 +79,7 @@ def advise(
     worth_s = start_s + miss_s
     column = at[owner]
     is_on = number <= replicas[owner]
-    lead = np.minimum(np.searchsorted(horizons_s, costs.lead_s + tick_s), len(horizons_s) - 1)
+    lead = np.minimum(np.searchsorted(horizons_s, costs.lead_s + tick_s + since_s), len(horizons_s) - 1)
     with np.errstate(invalid="ignore"):
         keep = pays_to_keep(chance, horizons_s, worth_s)
         start = pays_to_start(chance, horizons_s, lead[owner], miss_s, start_s)

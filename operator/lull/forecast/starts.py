@@ -20,7 +20,7 @@ import numpy as np
 
 from lull.model.arrays import F64, I64, Bools
 from lull.model.columns import place, widen
-from lull.model.start import LONGEST_S, Start
+from lull.model.start import LONGEST_S, Start, StartSummary
 
 MEMORY: Final = 0.95
 """Weight that a start keeps with each one after it: half of all weight lies on the last 14."""
@@ -154,19 +154,31 @@ class StartTimes:
         seconds: F64 = np.exp(centre[kind] + NormalDist().inv_cdf(quantile) * deviation[kind])
         return seconds
 
-    def evidence(self, column: int) -> dict[str, float]:
-        """What a model's lead rests on; phases are of warm nodes where any was met, and left out where unknown."""
+    @property
+    def expected_s(self) -> F64:
+        """Mean seconds of a start, whatever node it meets, (N,): of a lognormal law ``exp(mean + variance / 2)``."""
+        centre, deviation = self._laws()
+        warm, cold = np.exp(centre + deviation**2 / 2.0)
+        expected: F64 = warm + self.cold_ratio * (cold - warm)
+        return expected
+
+    def summary(self, column: int) -> StartSummary:
+        """All that is known of one model's starts."""
+        warm, cold = (self.kind_s(0.5, is_cold_node=is_cold)[column] for is_cold in (False, True))
         phases_s = self.phases_s[_WARM if self.met[_WARM, column] > 0.0 else _COLD, :, column]
-        said = {
-            "start_p50_s": self.lead_s(0.5)[column],
-            "start_p95_s": self.lead_s(0.95)[column],
-            "starts_seen": self.seen[column],
-            "start_cold_ratio": self.cold_ratio[column],
-            "start_scheduling_s": phases_s[0],
-            "start_image_s": phases_s[1],
-            "start_loading_s": phases_s[2],
-        }
-        return {name: float(value) for name, value in said.items() if np.isfinite(value)}
+        scheduling_s, image_s, loading_s = (None if np.isnan(phase_s) else float(phase_s) for phase_s in phases_s)
+        return StartSummary(
+            seen=float(self.seen[column]),
+            p50_s=float(self.lead_s(0.5)[column]),
+            p95_s=float(self.lead_s(0.95)[column]),
+            expected_s=float(self.expected_s[column]),
+            warm_p50_s=float(warm),
+            cold_p50_s=float(cold),
+            cold_ratio=float(self.cold_ratio[column]),
+            scheduling_s=scheduling_s,
+            image_s=image_s,
+            loading_s=loading_s,
+        )
 
     def _learn_one_each(self, kind: I64, at: I64, phases_s: F64) -> None:
         seconds = np.log(np.maximum(phases_s.sum(axis=1), _SHORTEST_S))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from lull.model.arrays import F64, I64
 from lull.model.learned import Learned
@@ -18,13 +18,15 @@ class Costs:
     miss_price_s: F64
     """Price of one missed request."""
     start_s: F64
-    """Energy of a start, its time included."""
+    """Energy of a start, the time included that it is expected to take."""
     lead_s: F64
-    """Time of a start."""
+    """Time within which a start can be relied upon to be done."""
+    beyond_s: F64
+    """Part of a start's energy that is spent at once and is no time."""
 
     def of(self, rows: I64) -> Costs:
         """Those of some of the models."""
-        return Costs(self.limit_rps[rows], self.miss_price_s[rows], self.start_s[rows], self.lead_s[rows])
+        return Costs(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lull.model.start import StartSummary
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -70,6 +72,7 @@ class Recollection:
     """One for each horizon, the nearest first; empty = nothing was learned yet."""
     experts: tuple[Standing, ...]
     layers: tuple[LayerAccount, ...]
+    starts: StartSummary
     price_factor: float | None
     """Price of a missed request over the one that was started with."""
     missed_ratio: float | None

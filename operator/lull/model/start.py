@@ -1,4 +1,9 @@
-"""One replica's start, as it was seen."""
+"""Starts of replicas: one as it was seen, and what is known of all of a model's.
+
+Loading and warm-up are one phase. A pod tells that its startup probe passed by ``containerStatuses[].started``, which
+carries no time, and ``ContainersReady`` turns true together with ``Ready`` unless there are readiness gates, whose wait
+is a load balancer's and no warm-up. When an operator that happens to watch hears of it is no fact of the cluster's.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +32,26 @@ class Start:
     def total_s(self) -> float:
         """From created to Ready."""
         return self.scheduling_s + self.image_s + self.loading_s
+
+
+@dataclass(frozen=True, slots=True)
+class StartSummary:
+    """What is known of how long a model's replicas take to start, and what that rests on."""
+
+    seen: float
+    """Starts seen, older ones counting less; 0 = all times are its group's and the prior's."""
+    p50_s: float
+    p95_s: float
+    expected_s: float
+    """Mean over nodes of both kinds."""
+    warm_p50_s: float
+    """On nodes that have the image."""
+    cold_p50_s: float
+    """On nodes that have to pull it."""
+    cold_ratio: float
+    """Chance that a start meets one of those."""
+    scheduling_s: float | None
+    """Mean of that phase on warm nodes, or on cold ones where no other was met; None = no start was seen."""
+    image_s: float | None
+    loading_s: float | None
+    """Warm-up included."""

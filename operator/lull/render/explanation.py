@@ -58,6 +58,7 @@ def explanation_of(
         "demand": _demand(concluded, plan, now_s),
         "forecast": _forecast(concluded, remembered),
         "costs": _costs(model, plan, remembered, settings),
+        "starts": asdict(remembered.starts) if remembered else None,
         "layers": [asdict(layer) for layer in remembered.layers] if remembered else [],
         "past": _past(remembered),
         "conditions": [

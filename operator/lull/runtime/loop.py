@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from lull.adapters.exposition import Exposition
 from lull.adapters.mirror import Mirror
+from lull.adapters.objects import Pod
 from lull.adapters.prometheus import Prometheus
 from lull.adapters.snapshot import Located, locate, snapshot_of
+from lull.adapters.startups import Startups
 from lull.adapters.telemetry import read_signals
 from lull.cycle import plan_cycle
 from lull.memory import Memory
@@ -24,7 +26,7 @@ from lull.model.fleet import Fault, Snapshot
 from lull.model.history import History
 from lull.model.plan import ModelPlan, Plan
 from lull.model.reason import Reason
-from lull.model.spec import InferenceDeployment, Key
+from lull.model.spec import InferenceDeployment, Key, Runtime
 from lull.runtime.backfill import Backfill
 from lull.runtime.reporter import Reporter
 from lull.runtime.scaler import Scaler
@@ -35,6 +37,15 @@ _LOG = logging.getLogger("lull.loop")
 
 HISTORY_S: Final = 3600.0
 """How far back the history reaches: the longest stabilisation window the API allows."""
+
+START_LEVELS: Final = (0.5, 0.95)
+"""Quantiles of the start-up times that the metrics tell."""
+
+_RUNTIMES: Final = {runtime: number for number, runtime in enumerate(Runtime)}
+"""Servers of one kind start alike: they help each other's start-up times out."""
+
+_PodsOf = Mapping[str, Sequence[Pod]]
+"""Live pods by the uid of their model."""
 
 _LOOK_BACK_EVERY_S: Final = 30.0
 
@@ -65,6 +76,7 @@ class Loop:
     """When the latest round ended, by ``clock``."""
     memory: Memory = field(init=False)
     backfill: Backfill = field(init=False)
+    startups: Startups = field(default_factory=Startups)
     memory_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the memory is written; who holds it may read."""
     scale_faults: dict[Key, Fault] = field(default_factory=dict)
@@ -73,7 +85,7 @@ class Loop:
     def __post_init__(self) -> None:
         """Starts with an empty memory."""
         history = History(span_s=HISTORY_S, tick_s=self.settings.tick_s, gap_s=self.settings.stale_after_s)
-        self.memory = Memory(history, self.settings.forecast_step_s)
+        self.memory = Memory(history, self.settings.forecast_step_s, cold_start_s=self.settings.cold_start_s)
         self.backfill = Backfill(self.prometheus, self.memory, self.settings)
 
     async def run(self) -> None:
@@ -108,24 +120,41 @@ class Loop:
         with self.exposition.cycle_s.labels("upkeep").time():
             faults = await self.upkeep.run(now_s)
         with self.exposition.cycle_s.labels("read").time():
-            snapshot = await self._see(known, faults, now_s)
+            snapshot, pods = await self._see(known, faults, now_s)
         with self.exposition.cycle_s.labels("plan").time():
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
         async with self.memory_lock:
-            await asyncio.to_thread(self._learn, plan, now_s)
+            await asyncio.to_thread(self._learn, plan, snapshot, pods, now_s)
             self.exposition.plan = plan
         self.exposition.ready = {view.key: view.target.ready for view in snapshot.models if view.target}
         with self.exposition.cycle_s.labels("act").time():
             await self._act(plan, now_s)
         return plan
 
-    def _learn(self, plan: Plan, now_s: float) -> None:
+    def _learn(self, plan: Plan, snapshot: Snapshot, pods: _PodsOf, now_s: float) -> None:
         self.backfill.take_over()
         self.memory.history.record(plan.observation, now_s)
         self.memory.learn(plan.lesson, now_s)
+        seen = [view.deployment for view in snapshot.models if view.target is not None]
+        groups = {model.uid: _RUNTIMES[model.spec.server.runtime] for model in seen}
+        self.memory.learn_starts(self.startups.starts_of(pods), groups)
+        self.exposition.starts_s = self._starts_s(seen)
 
-    async def _see(self, known: frozenset[Key], faults: dict[Key, tuple[Fault, ...]], now_s: float) -> Snapshot:
-        """Everything about the models that the upkeep has known; what has appeared since waits for the next round."""
+    def _starts_s(self, models: Sequence[InferenceDeployment]) -> dict[str, dict[Key, float]]:
+        """Start-up times by quantile of those models whose starts were seen."""
+        starts = self.memory.starts
+        at = self.memory.find([model.uid for model in models])
+        known = starts.known[at]
+        keys = [model.key for model, is_known in zip(models, known, strict=True) if is_known]
+        return {f"{q:g}": dict(zip(keys, starts.lead_s(q)[at[known]].tolist(), strict=True)) for q in START_LEVELS}
+
+    async def _see(
+        self, known: frozenset[Key], faults: dict[Key, tuple[Fault, ...]], now_s: float
+    ) -> tuple[Snapshot, _PodsOf]:
+        """Everything about the models that the upkeep has known, and the pods of those that have a target.
+
+        What has appeared since waits for the next round.
+        """
         models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
@@ -134,7 +163,9 @@ class Loop:
         # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
         alive = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
-        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults)
+        there = [model for model in alive if model.key in located and _is_there(located[model.key])]
+        pods = {model.uid: located[model.key].pods.live for model in there}
+        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults), pods
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.

@@ -148,6 +148,7 @@ class Lull:
             miss_price_s=miss_price_s(self.price_factor, self._typical_rps(), self._allowed),
             start_s=np.full(len(self._knob), physics.start_cost_s),
             lead_s=np.full(len(self._knob), physics.cold_start_s),
+            beyond_s=np.full(len(self._knob), physics.start_energy_s),
         )
 
     def _typical_rps(self) -> F64:
