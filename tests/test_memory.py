@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from builders import a_history
+from builders import Story, a_history, plan_of, silence, some_signals
 from lull.forecast.forecaster import Forecaster
 from lull.memory import Memory
 from lull.model.costs import Costs, Lesson
@@ -212,3 +212,27 @@ def test_starts_of_models_without_a_column_are_left_out() -> None:
     before = p95_s(memory, "a", "stranger")
     memory.learn_starts(starts_of("stranger", 900.0), {"a": 0, "stranger": 0})
     assert p95_s(memory, "a", "stranger") == before
+
+
+def test_a_target_that_cannot_be_read_for_a_round_costs_nothing_that_was_learned() -> None:
+    story = Story()
+    story.goes_on(some_signals(20.0), for_s=20 * STEP_S)
+    uid = story.model.uid
+    lost = story.look(silence(), replicas=None)
+    expected, learned = median_rps(story.memory, uid), story.memory.learned
+    story.memory.history.record(lost.observation, story.now_s)
+    story.memory.learn(lost.lesson, story.now_s)
+    assert lost.lesson.uids == ()
+    assert median_rps(story.memory, uid) == expected
+    assert story.memory.learned.uids == learned.uids == (uid,)
+    assert story.memory.history.known_at_s([uid])[0] < story.now_s
+
+
+def test_a_model_that_is_deleted_is_forgotten() -> None:
+    story = Story()
+    story.goes_on(some_signals(20.0), for_s=2 * STEP_S)
+    gone = plan_of(memory=story.memory, now_s=story.now_s)
+    story.memory.history.record(gone.observation, story.now_s)
+    story.memory.learn(gone.lesson, story.now_s)
+    assert story.memory.find([story.model.uid])[0] == -1
+    assert np.isnan(story.memory.history.known_at_s([story.model.uid])[0])

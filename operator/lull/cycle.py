@@ -90,8 +90,9 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         said = conditions(model, modes[i], demand.age_s)
         foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
         plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, foreseen, said)
-    lesson = _lesson(seen, load, facts, costs, learned)
-    return Plan(now_s, plans, observation=_observe(facts), lesson=lesson, trail=trail)
+    unseen = _unseen(snapshot)
+    lesson = _lesson(seen, load, facts, costs, learned, unseen)
+    return Plan(now_s, plans, observation=_observe(facts, unseen), lesson=lesson, trail=trail)
 
 
 def mode_of(model: ModelView, settings: Settings) -> Mode:
@@ -186,17 +187,26 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _observe(facts: Facts) -> Observation:
+def _unseen(snapshot: Snapshot) -> frozenset[str]:
+    """Models whose target was not found or whose spec cannot be read: a failed read must not cost what was learned."""
+    lost = [model.deployment.uid for model in snapshot.models if model.target is None]
+    return frozenset([*lost, *(broken.uid for broken in snapshot.unreadable)])
+
+
+def _observe(facts: Facts, unseen: frozenset[str]) -> Observation:
     """A lower bound of the demand is no knowledge of it, yet it speaks against scale-in while a window reaches it."""
     return Observation(
         uids=facts.uids,
         replicas=facts.current.astype(np.float64),
         need=np.where(facts.is_lower_bound | ~facts.is_known, np.nan, np.maximum(facts.need, facts.start_to)),
         safe=facts.safe,
+        unseen=unseen,
     )
 
 
-def _lesson(seen: Sequence[ModelView], load: Load, facts: Facts, costs: Costs, learned: Learned) -> Lesson:
+def _lesson(
+    seen: Sequence[ModelView], load: Load, facts: Facts, costs: Costs, learned: Learned, unseen: frozenset[str]
+) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
     arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
     ready = np.array([float(model.target.ready) if model.target else np.nan for model in seen])
@@ -211,6 +221,7 @@ def _lesson(seen: Sequence[ModelView], load: Load, facts: Facts, costs: Costs, l
         replicas=facts.current.astype(np.float64),
         costs=costs,
         learned=learned,
+        unseen=unseen,
     )
 
 

@@ -57,8 +57,8 @@ class Memory:
 
     def learn(self, seen: Lesson, now_s: float) -> None:
         """Takes one round in; forgets models that are no longer in the fleet."""
-        self.learned = seen.learned
-        gone = set(self.columns.uids) - set(seen.uids)
+        self.learned = seen.learned.beside(self.learned.of([uid for uid in self.learned.uids if uid in seen.unseen]))
+        gone = set(self.columns.uids).difference(seen.uids, seen.unseen)
         self._forget(self.columns.free(gone))
         known = np.flatnonzero(self.columns.find(seen.uids) >= 0)
         at = self.columns.claim(seen.uids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 from lull.model.arrays import F64, I64
@@ -46,3 +46,5 @@ class Lesson:
     costs: Costs
     learned: Learned
     """What was learned of how servers' times grow with their load; it stands for what was known before."""
+    unseen: Collection[str] = ()
+    """Uids of models that are there and were not seen this time: what was learned of them is kept."""

@@ -7,7 +7,7 @@ writer; the planner reads. Everything in it is rebuilt from nothing after a rest
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ class Observation:
     """Replicas that serve the demand within the objective."""
     safe: F64
     """Replicas that would still serve it with the scale-in margin."""
+    unseen: Collection[str] = ()
+    """Uids of models that are there and were not seen this time: what is known of them is kept."""
 
 
 class History:
@@ -52,7 +54,7 @@ class History:
 
     def record(self, seen: Observation, now_s: float) -> None:
         """Appends one round and forgets models that are no longer in the fleet."""
-        self._forget(set(self._columns) - set(seen.uids))
+        self._forget(set(self._columns).difference(seen.uids, seen.unseen))
         at = self._claim(seen.uids)
         row = self._row(now_s)
         safe = np.fmax(self._rings["safe"][row, at], seen.safe)

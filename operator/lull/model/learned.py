@@ -75,6 +75,18 @@ class Learned:
         }
         return Learned(tuple(uids), Lines(**pace), **rest)
 
+    def beside(self, other: Learned) -> Learned:
+        """These models and the other ones."""
+        if not other.uids:
+            return self
+        pace = {f.name: np.append(getattr(self.pace, f.name), getattr(other.pace, f.name)) for f in fields(Lines)}
+        rest = {
+            f.name: np.append(getattr(self, f.name), getattr(other, f.name))
+            for f in fields(Learned)
+            if f.name not in ("uids", "pace")
+        }
+        return Learned(self.uids + other.uids, Lines(**pace), **rest)
+
 
 def _taken(values: F64, at: I64, otherwise: F64) -> F64:
     padded = np.append(values, np.nan)
