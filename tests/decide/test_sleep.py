@@ -85,6 +85,13 @@ def test_starting_pays_exactly_where_it_is_cheaper_than_missing_what_comes_befor
     assert found[0] == (later_s > now_s)
 
 
+def test_a_start_that_comes_to_be_needed_later_is_not_lost() -> None:
+    """Held for 45 s in the mean, and half of 100 s saved; that a start costs 1000 s is no matter if it is needed."""
+    horizons_s, lead, miss_s, start_s = np.array([60.0, 600.0]), np.array([0]), np.array([100.0]), np.array([1000.0])
+    assert pays_to_start(np.array([[0.5], [1.0]]), horizons_s, lead, miss_s, start_s)[0]
+    assert not pays_to_start(np.array([[0.5], [0.99]]), horizons_s, lead, miss_s, start_s)[0]
+
+
 @given(st.integers(0, 2**16))
 def test_layers_do_not_see_each_other(seed: int) -> None:
     draw, count = np.random.default_rng(seed), 6

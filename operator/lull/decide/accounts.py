@@ -71,7 +71,7 @@ class Accounts:
         known = ~np.isnan(need) & ~np.isnan(worth_s)
         needed, is_on = known & (layer <= need), layer <= on
         was_on, gap_s, balance_s = self._was_on[:, at], self.gap_s[:, at], self.balance_s[:, at]
-        lacks_s = self._lacks_s[:, at]
+        lacks_s = self._lacks_s[:, at].astype(np.float64)
         began = needed & (gap_s > 0.0)
         optimal_s = np.where(began, np.minimum(gap_s, worth_s), 0.0) + needed * for_s
         # A start costs its time as time that the replica is on; the rest of it is booked when it begins, or with the
