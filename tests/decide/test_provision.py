@@ -52,11 +52,12 @@ def test_a_certain_rise_starts_exactly_the_layers_it_needs() -> None:
 
 
 def test_a_rise_that_a_later_start_would_still_meet_is_left_for_later() -> None:
-    """A start takes 60 s and 10 s until the next decision, so what comes within 120 s counts and no more."""
+    """A start takes 60 s and 10 s until the next decision: what comes within 120 s counts, however dear a miss is."""
     soon = np.array([[0.0, 1.0, 1.0, 1.0]]).T
     later = np.array([[0.0, 0.0, 1.0, 1.0]]).T
-    assert told(soon, replicas=0.0).start_to.tolist() == [1]
-    assert told(later, replicas=0.0).start_to.tolist() == [0]
+    dear = Prices(late_s=50.0).costs()
+    assert told(soon, replicas=0.0, costs=dear).start_to.tolist() == [1]
+    assert told(later, replicas=0.0, costs=dear).start_to.tolist() == [0]
 
 
 def test_what_is_there_is_kept_through_a_short_gap_that_is_foreseen() -> None:
