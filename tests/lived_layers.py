@@ -54,6 +54,7 @@ def costs_of(prices: Sequence[Prices]) -> Costs:
         miss_price_s=np.array([each.late_s / limit_rps for each in prices]),
         start_s=np.array([each.start_s for each in prices]),
         lead_s=np.array([each.lead_s for each in prices]),
+        beyond_s=np.array([each.energy_s for each in prices]),
     )
 
 

@@ -218,7 +218,7 @@ def test_what_is_unknown_is_not_booked() -> None:
 
 def test_unknown_prices_book_nothing() -> None:
     accounts, unknown = Accounts(1), np.array([np.nan])
-    costs = Costs(limit_rps=unknown, miss_price_s=unknown, start_s=np.array([180.0]), lead_s=np.array([60.0]))
+    costs = replace(PLAIN.costs(), limit_rps=unknown, miss_price_s=unknown)
     accounts.learn(FIRST, np.ones(1), np.ones(1), costs, 10.0, 10.0)
     assert balance_s(accounts) == 0.0
     assert accounts.gap_s[0, 0] == np.inf

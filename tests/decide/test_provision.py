@@ -91,7 +91,7 @@ def test_an_unknown_chance_keeps_what_there_is_and_starts_nothing() -> None:
     assert (advice.keep_to.tolist(), advice.start_to.tolist()) == ([3], [0])
 
 
-@pytest.mark.parametrize("name", Costs.__slots__)
+@pytest.mark.parametrize("name", ["limit_rps", "miss_price_s", "start_s", "lead_s"])
 def test_an_unknown_price_keeps_what_there_is_and_starts_nothing(name: str) -> None:
     values = {each: getattr(PLAIN.costs(), each) for each in Costs.__slots__} | {name: np.array([np.nan])}
     for likely in (0.0, 1.0):
@@ -236,5 +236,5 @@ def test_layers_in_question_are_those_there_are_and_those_the_highest_quantile_r
 
 def test_a_layer_answers_for_what_it_would_have_carried() -> None:
     """10 requests/s for twice 60 s and the 10 s until it is noticed, at 0.5 s of idle power each."""
-    costs = Costs(np.array([10.0]), np.array([0.5]), np.array([180.0]), np.array([60.0]))
+    costs = Costs(np.array([10.0]), np.array([0.5]), np.array([180.0]), np.array([60.0]), np.array([120.0]))
     assert misses_s(costs, 10.0).tolist() == [650.0]
