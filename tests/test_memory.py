@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from builders import Story, a_history, plan_of, silence, some_signals
 from lull.forecast.forecaster import Forecaster
@@ -236,3 +238,86 @@ def test_a_model_that_is_deleted_is_forgotten() -> None:
     story.memory.learn(gone.lesson, story.now_s)
     assert story.memory.find([story.model.uid])[0] == -1
     assert np.isnan(story.memory.history.known_at_s([story.model.uid])[0])
+
+
+# Who comes and goes, and pasts that are taken over.
+
+
+def state(memory: Memory, uid: str) -> list[np.ndarray]:
+    """All that is known of a model."""
+    at = memory.find([uid])
+    forecast = memory.forecaster.forecast()
+    books = [getattr(part, name) for part in (memory.accounts, memory.prices) for name in part.COLUMNS]
+    return [array[..., at] for array in (*books, forecast.quantiles_rps, forecast.busy_chance, forecast.error_ratio)]
+
+
+def assert_same(one: Memory, other: Memory, uid: str) -> None:
+    for mine, theirs in zip(state(one, uid), state(other, uid), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+FLEETS = st.lists(st.sets(st.sampled_from("bcdefgh"), max_size=7), min_size=2, max_size=12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(FLEETS, st.integers(0, 2**16))
+def test_who_stays_learns_the_same_whoever_comes_and_goes(fleets: list[set[str]], seed: int) -> None:
+    """Columns are handed on and arrays grow meanwhile; each round of a fleet is a step and a half."""
+    draw = np.random.default_rng(seed)
+    memory, alone = a_memory(), a_memory()
+    for i, others in enumerate(fleets):
+        mine, missed = float(draw.gamma(2.0, 10.0)), float(draw.choice([0.0, 5.0]))
+        replicas, need = float(draw.integers(0, 5)), float(draw.integers(0, 5))
+        rates = {uid: float(draw.gamma(2.0, 50.0)) for uid in sorted(others)} | {"a": mine}
+        at_s = START_S + 1.5 * STEP_S * i
+        memory.learn(a_lesson(rates, replicas=replicas, need=need, missed=missed), at_s)
+        alone.learn(a_lesson({"a": mine}, replicas=replicas, need=need, missed=missed), at_s)
+    assert_same(memory, alone, "a")
+
+
+@settings(deadline=None, max_examples=40)
+@given(FLEETS)
+def test_who_comes_finds_nothing_of_those_that_were_there(fleets: list[set[str]]) -> None:
+    memory = a_memory()
+    for i, others in enumerate(fleets):
+        rates = dict.fromkeys(sorted(others), 300.0)
+        memory.learn(a_lesson(rates, replicas=9.0, need=5.0, missed=100.0), START_S + STEP_S * i)
+    new = "new"
+    memory.learn(a_lesson({new: 2.0}), START_S + STEP_S * len(fleets))
+    fresh = a_memory()
+    fresh.learn(a_lesson({new: 2.0}), START_S)
+    for part, other in ((memory.accounts, fresh.accounts), (memory.prices, fresh.prices)):
+        for name in part.COLUMNS:
+            mine, theirs = getattr(part, name)[..., memory.find([new])], getattr(other, name)[..., fresh.find([new])]
+            np.testing.assert_array_equal(mine, theirs)
+    assert np.isnan(memory.forecaster.forecast().quantiles_rps[:, :, memory.find([new])]).all()
+
+
+def test_a_step_half_full_of_who_is_gone_is_not_the_newcomers() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"old": 500.0}), START_S)
+    memory.learn(a_lesson({"new": 1.0}), START_S + 10.0)
+    memory.learn(a_lesson({"new": 1.0}), START_S + STEP_S)
+    assert abs(memory.forecaster.past(memory.find(["new"]), 28_000_000)[0] - 1.0) < 1e-3
+
+
+def test_a_past_that_is_taken_over_leaves_accounts_and_prices_as_they_are() -> None:
+    """They are of what happened here; a past tells of arrivals alone."""
+    memory = a_memory()
+    for i in range(5):
+        memory.learn(a_lesson({"a": 10.0}, replicas=4.0, need=2.0, missed=3.0), START_S + STEP_S * i)
+    parts = (memory.accounts, memory.prices)
+    before = [getattr(part, name).copy() for part in parts for name in part.COLUMNS]
+    assert memory.adopt(["a"], past_of([7.0] * 50, 28_000_003))
+    after = [getattr(part, name) for part in parts for name in part.COLUMNS]
+    for mine, theirs in zip(after, before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_past_of_models_that_have_all_gone_is_done_with() -> None:
+    memory = a_memory()
+    for i in range(5):
+        memory.learn(a_lesson({"a": 10.0}), START_S + STEP_S * i)
+    before = median_rps(memory, "a")
+    assert memory.adopt(["gone"], past_of([700.0] * 50, 28_000_003))
+    assert median_rps(memory, "a") == before

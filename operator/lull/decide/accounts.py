@@ -7,8 +7,13 @@ Karlin and others, "Competitive snoopy caching"). Advice may let go sooner, hold
 the bound would still hold if the worst came next, so whatever it says, there is always a move left that keeps it.
 
 At any time, with prices that stay: ``spent <= 2 * (time needed + sum of min(gap, worth)) + worth``, the last for the
-gap that is still open. Where a need may be shorter than the time between two decisions, that time is added for each
-need, since nobody can hold for less. Only savings fade, so the bound is that of the whole life of a layer.
+gap that is still open. Time is counted in the stretches that are booked; who decides before the last of them is booked
+may spend one more. Only savings fade, so the bound is that of the whole life of a layer. It holds for advice: what is
+unknown is kept, and what a guard or a hand keeps is kept, whatever it costs.
+
+``spent`` is the time that the layer is on, its starts, and the price of what finds it missing or still starting. That
+clairvoyant pays the whole worth where he lets go; no rule without a forecast stays within twice the cost of one who
+would start ahead without missing anything, since it never knows when a gap ends.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ class Accounts:
         width: number of models.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ("balance_s", "gap_s", "_was_on")
+    COLUMNS: ClassVar[tuple[str, ...]] = ("balance_s", "gap_s", "_was_on", "_lacks_s")
 
     def __init__(self, width: int) -> None:
         self.balance_s: F32 = np.zeros((LAYERS, width), dtype=np.float32)
@@ -46,6 +51,8 @@ class Accounts:
         self.gap_s: F32 = np.full((LAYERS, width), np.inf, dtype=np.float32)
         """Seconds since the layer was needed last."""
         self._was_on: Bools = np.zeros((LAYERS, width), dtype=bool)
+        self._lacks_s: F32 = np.zeros((LAYERS, width), dtype=np.float32)
+        """Seconds of a start that are still to come and that no need has paid for yet."""
 
     def learn(self, at: I64, need: F64, on: F64, costs: Costs, notice_s: float, for_s: float) -> None:
         """Books a stretch of time for the models in the columns ``at``, (N,).
@@ -64,15 +71,22 @@ class Accounts:
         known = ~np.isnan(need) & ~np.isnan(worth_s)
         needed, is_on = known & (layer <= need), layer <= on
         was_on, gap_s, balance_s = self._was_on[:, at], self.gap_s[:, at], self.balance_s[:, at]
+        lacks_s = self._lacks_s[:, at].astype(np.float64)
         began = needed & (gap_s > 0.0)
         optimal_s = np.where(began, np.minimum(gap_s, worth_s), 0.0) + needed * for_s
-        # A start costs its time as time that the replica is on; the rest of it is booked when it begins.
+        # A start costs its time as time that the replica is on; the rest of it is booked when it begins, or with the
+        # need that calls for it: who asks in between whether it may be let go again must not take it for free.
+        starts = np.where(needed & ~is_on, began | was_on, is_on & ~was_on & (gap_s > 0.0))
         # Whoever goes or comes in the very stretch in which the need begins is not there for it.
-        is_late = began & ~(is_on & was_on)
-        spent_s = is_on * for_s + (is_on & ~was_on) * costs.beyond_s + np.where(is_late, miss_s, 0.0)
+        unready_s = costs.miss_price_s * missed_requests(costs.limit_rps, lacks_s, notice_s=0.0)
+        missed_s = np.where(began, np.where(is_on & was_on, unready_s, miss_s), 0.0)
+        spent_s = is_on * for_s + starts * costs.beyond_s + missed_s
         faded_s = np.minimum(balance_s, np.exp(-for_s / _MEMORY_S) * balance_s)
         self.balance_s[:, at] = faded_s + np.where(known, ROBUSTNESS * optimal_s - spent_s, 0.0)
         self.gap_s[:, at] = np.where(needed, 0.0, np.where(known, gap_s + for_s, gap_s))
+        # A need that has paid for a whole start has paid for what those after it miss of that same start.
+        lacks_s = np.where(is_on, np.fmax(lacks_s - for_s, 0.0), costs.lead_s)
+        self._lacks_s[:, at] = np.where(needed, 0.0, lacks_s)
         self._was_on[:, at] = is_on
 
     def may_let_go(self, at: I64, layer: I64, worth_s: F64) -> Bools:

@@ -24,8 +24,9 @@ _MEMORY_S: Final = 86_400.0
 """Time constant of the mean arrivals; a longer silence is no part of them, or the first rush after it would count for
 many days."""
 
-_RATE_PER_S: Final = 1.0 / 86_400.0
-"""Steepness: a day that misses twice what it may multiplies the price by e, one that misses nothing divides it by e."""
+_RATE_PER_S: Final = 1.0 / (3.0 * 86_400.0)
+"""Steepness: three days that miss twice what they may multiply the price by e, three that miss nothing divide it by e.
+Steeper, one day of one model that misses more than it may makes all that comes after dear."""
 
 _STEEPEST: Final = 2.0
 """Most that a stretch of time adds to the price's logarithm: one incident does not set the price for weeks."""

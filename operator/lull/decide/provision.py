@@ -66,7 +66,7 @@ def advise(
         layers: those in question.
         chance: that the rate passes each layer's threshold within each horizon, (H, L); NaN = nothing is forecast.
         horizons_s: (H,).
-        costs: of the models.
+        costs: of the models; where one is NaN, what there is is kept, and nothing is started.
         accounts: of their layers.
         at: the models' columns in the accounts, (N,).
         replicas: replicas there are, starting ones included, (N,).
@@ -83,7 +83,7 @@ def advise(
     with np.errstate(invalid="ignore"):
         keep = pays_to_keep(chance, horizons_s, worth_s)
         start = pays_to_start(chance, horizons_s, lead[owner], miss_s, start_s)
-    is_known = ~np.isnan(chance[0])
+    is_known = ~np.isnan(chance[0]) & ~np.isnan(worth_s)
     keep |= ~accounts.may_let_go(column, number, worth_s)
     may_hold = accounts.may_hold(column, number, worth_s, tick_s)
     may_start = accounts.may_start(column, number, worth_s, start_s + tick_s)
