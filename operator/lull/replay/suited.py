@@ -1,0 +1,215 @@
+"""Which models of a recorded fleet can be replayed, what a replica of each carries, and why the others cannot. Pure.
+
+The window is the longest stretch in which anything is known of the fleet: an outage of Prometheus ends it, so that no
+silence is taken for idleness. Short gaps of a model are bridged, and a model with others is left out with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from lull.errors import TraceError
+from lull.model.arrays import F64
+from lull.model.record import Record
+from lull.replay.gaps import SHORT_S, bridged, longest_run
+from lull.replay.stage import LEAST_S
+from lull.replay.words import number, percent, span
+
+SHOWN_SHARE: Final = 0.995
+"""Quantile of the requests per running replica, over the bins of the training half, that counts as what one carries."""
+
+MOST_BRIDGED: Final = 0.05
+"""Share of a model's bins that may be bridged."""
+
+MOST_SHARED: Final = 0.01
+"""Share of the bins in which a model's pods may serve others too: a roll-out may overlap, a shared server may not."""
+
+_DAY_S: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsuited:
+    """A model that is not replayed."""
+
+    reason: str
+    mean_replicas: float
+    """That run; NaN = unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suited:
+    """The M models that are, in T bins; nothing in it is unknown."""
+
+    record: Record
+    window: slice
+    """Bins of the record that are taken."""
+    place: tuple[int, ...]
+    """Their places in the record, (M,)."""
+    rates_rps: F64
+    """(T, M)."""
+    replicas: F64
+    """Whole numbers, (T, M)."""
+    capacity_rps: F64
+    """Of one replica, (M,)."""
+    bridged_ratio: F64
+    """Share of the bins in which requests or replicas were bridged, (M,)."""
+    not_suited: Mapping[str, Unsuited]
+    notes: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names, (M,)."""
+        return tuple(self.record.models[place] for place in self.place)
+
+    @property
+    def cut(self) -> int:
+        """First bin of the scored half; the first half trains."""
+        return len(self.rates_rps) // 2
+
+
+def suited(record: Record, capacity_rps: float | None, least: int) -> Suited:
+    """Chooses.
+
+    Args:
+        record: of the fleet.
+        capacity_rps: requests per second of one replica, for all alike; None = what each one's replicas showed.
+        least: replicas that are never gone below.
+
+    Raises:
+        TraceError: when nothing was found, or too little time of it is known.
+    """
+    rates_rps = bridged(np.maximum(record.rates_rps, 0.0), record.bin_s, is_level=False)
+    window = _window(record, rates_rps)
+    replicas = bridged(np.maximum(np.rint(record.replicas), 0.0), record.bin_s, is_level=True)[window]
+    rates_rps = rates_rps[window]
+    is_bridged = np.isnan(record.rates_rps[window]) | np.isnan(record.replicas[window])
+    shown = _shown_rps(rates_rps, replicas)
+    faults = _Faults(record, rates_rps, replicas, is_bridged.mean(axis=0), capacity_rps, shown, least)
+    reasons = {place: next(faults.of(place), None) for place in range(len(record.models))}
+    place = tuple(at for at, reason in reasons.items() if reason is None)
+    chosen = list(place)
+    return Suited(
+        record=record,
+        window=window,
+        place=place,
+        rates_rps=rates_rps[:, chosen],
+        replicas=replicas[:, chosen],
+        capacity_rps=shown[chosen] if capacity_rps is None else np.full(len(chosen), capacity_rps),
+        bridged_ratio=is_bridged.mean(axis=0)[chosen],
+        not_suited={
+            record.models[at]: Unsuited(reason, _mean(replicas[:, at]))
+            for at, reason in reasons.items()
+            if reason is not None
+        },
+        notes=(*_notes(record, window), *record.doubts),
+    )
+
+
+def _window(record: Record, rates_rps: F64) -> slice:
+    if not record.models:
+        unanswered = f" ({'; '.join(record.doubts)})" if record.doubts else ""
+        raise TraceError(
+            "Prometheus knows no series of a model server, nor of Lull"
+            f"{unanswered}; name your own with --query, and where it scrapes once a minute give --bin 5m"
+        )
+    window = longest_run(np.asarray(np.isfinite(rates_rps).any(axis=1)))
+    known_s = (window.stop - window.start) * record.bin_s
+    if known_s < LEAST_S:
+        raise TraceError(
+            f"requests are known for {known_s:g} s at a stretch, too short to train on one half and score the other; at"
+            f" least {LEAST_S:g} s are needed: let Prometheus run on, ask for a longer --since, or where it scrapes"
+            " seldom a wider --bin"
+        )
+    return window
+
+
+def _notes(record: Record, window: slice) -> Iterator[str]:
+    taken, asked = window.stop - window.start, len(record.rates_rps)
+    if taken < asked:
+        days = record.bin_s / _DAY_S
+        yield (
+            f"Of the {span(asked * days)} asked for the longest stretch in which any requests are known is taken,"
+            f" {span(taken * days)}."
+        )
+
+
+def _shown_rps(rates_rps: F64, replicas: F64) -> F64:
+    """Requests per second that a running replica of each carried in the training half, (N,); NaN = none was seen.
+
+    A fleet that is never busy shows less than a replica could carry, so a proposal built on it is rather too large.
+    """
+    training = slice(0, len(rates_rps) // 2)
+    found = np.full(rates_rps.shape[1], np.nan)
+    for place, (rate_rps, count) in enumerate(zip(rates_rps[training].T, replicas[training].T, strict=True)):
+        each = rate_rps[count > 0.0] / count[count > 0.0]
+        busy = each[each > 0.0]
+        if len(busy):
+            high = float(np.quantile(each[np.isfinite(each)], SHOWN_SHARE))
+            found[place] = high if high > 0.0 else float(np.quantile(busy, SHOWN_SHARE))
+    return found
+
+
+def _mean(values: F64) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """What speaks against replaying a model."""
+
+    record: Record
+    rates_rps: F64
+    replicas: F64
+    bridged_ratio: F64
+    capacity_rps: float | None
+    shown_rps: F64
+    least: int
+
+    def of(self, place: int) -> Iterator[str]:
+        """Reasons against a model, the weightiest first."""
+        rate_rps, count, bin_s = self.rates_rps[:, place], self.replicas[:, place], self.record.bin_s
+        yield from _unknown("its requests are", rate_rps, bin_s)
+        yield from _unknown("how many replicas run is", count, bin_s, mend="; --replicas-query can tell")
+        bridged_ratio = float(self.bridged_ratio[place])
+        if bridged_ratio > MOST_BRIDGED:
+            yield f"unknown for {percent(bridged_ratio)} of the time, in short gaps; a wider --bin may close them"
+        if self.record.shared_ratio[place] > MOST_SHARED:
+            yield "its pods serve other models too, so that no replica is its own"
+        yield from self._idle(rate_rps, count)
+        if np.isnan(self.shown_rps[place]) and self.capacity_rps is None:
+            yield "no replica ran while requests came in the training half, so nothing tells what one carries"
+        if self._is_single(rate_rps, count):
+            yield "never more than one replica ran or was needed: without scale to zero there is nothing to save"
+
+    def _idle(self, rate_rps: F64, count: F64) -> Iterator[str]:
+        training = rate_rps[: len(rate_rps) // 2]
+        if not training.any():
+            half = span(len(training) * self.record.bin_s / _DAY_S)
+            none_at_all = "and none later" if not rate_rps.any() else "so nothing tells what a replica carries"
+            ran = f"; {number(_mean(count))} replicas ran on average"
+            yield f"no requests in the training half, the first {half}, {none_at_all}{ran}"
+
+    def _is_single(self, rate_rps: F64, count: F64) -> bool:
+        # One replica that carried all there was shows by itself that one is enough.
+        is_enough = self.capacity_rps is None or bool((rate_rps <= self.capacity_rps).all())
+        return self.least > 0 and bool((count <= 1.0).all()) and is_enough
+
+
+def _unknown(what: str, values: F64, bin_s: float, mend: str = "") -> Iterator[str]:
+    is_unknown = np.isnan(values)
+    if is_unknown.all():
+        yield f"{what} not known at all{mend}"
+    elif is_unknown.any():
+        known = np.flatnonzero(~is_unknown)
+        inner = is_unknown[known[0] : known[-1] + 1]
+        ratio, gap = percent(float(is_unknown.mean())), longest_run(is_unknown)
+        longest = span((gap.stop - gap.start) * bin_s / _DAY_S)
+        where = f"{longest} at a stretch; no more than {SHORT_S / 60.0:g} minutes are bridged{mend}"
+        if not inner.any() and is_unknown[-1] == np.False_:
+            where = f"it begins {longest} in: ask for --since {int((known[-1] - known[0] + 1) * bin_s // 60)}m"
+        yield f"{what} unknown for {ratio} of the time, {where}"
