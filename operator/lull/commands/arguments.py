@@ -49,6 +49,18 @@ def above_zero(text: str) -> float:
     return value
 
 
+def capacity_of(text: str) -> tuple[str, float]:
+    """A model and the requests per second of one replica, of ``demo/chat=12.5``.
+
+    Raises:
+        argparse.ArgumentTypeError: when it is no such pair.
+    """
+    model, _, rps = text.rpartition("=")
+    if not model or not 0.0 < _number(rps) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no capacity of a model; write one such as demo/chat=12.5")
+    return model, _number(rps)
+
+
 def seed(text: str) -> int:
     """A whole number of 0 or more.
 

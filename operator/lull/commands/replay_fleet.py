@@ -7,7 +7,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from lull.commands.arguments import count, duration_s, url
+from lull.commands.arguments import capacity_of, count, duration_s, url
 
 if TYPE_CHECKING:
     from lull.model.record import Record
@@ -31,13 +31,20 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--since", type=duration_s, metavar="TIME", help="how far back (default: 14d)")
     add("--query", metavar="PROMQL", help="requests per second of further models, by namespace and name")
     add("--replicas-query", metavar="PROMQL", help="their replicas, by the same labels")
+    add(
+        "--capacity-of",
+        type=capacity_of,
+        action="append",
+        metavar="MODEL=RPS",
+        help="what one replica of a model serves; repeatable (default: what the running ones showed)",
+    )
     add("--min-replicas", type=count, metavar="NUMBER", help="Lull keeps as many; 0 lets it sleep (default: 1)")
     add("--prometheus-timeout", type=duration_s, metavar="TIME", help="for one query (default: 30s)")
 
 
 def check(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Refuses what does not go together."""
-    own = ("since", "query", "replicas_query", "min_replicas", "prometheus_timeout")
+    own = ("since", "query", "replicas_query", "capacity_of", "min_replicas", "prometheus_timeout")
     others = ("traces", "sample", "policy", "ablate")
     wrong = others if asked.from_prometheus else own
     for name in wrong:
@@ -62,7 +69,7 @@ def run(asked: argparse.Namespace, options: Options) -> None:
     least = _LEAST if asked.min_replicas is None else asked.min_replicas
     with shown([f"reading {asked.from_prometheus}", "replaying"]) as (reading, replaying):
         record = asyncio.run(_read(asked, reading))
-        models = suited(record, options.capacity_rps, least)
+        models = suited(record, dict(asked.capacity_of or ()), least, options.capacity_rps)
         comparison = compare(models, options, least, replaying)
     _write(asked, compared(comparison, asked.from_prometheus))
 

@@ -20,7 +20,7 @@ SIDES: Final = ("today", "proposed")
 _DOUBTED: Final = 0.05
 """Share of missed requests that somebody would have noticed: where today's replicas miss more, the model is wrong."""
 
-_GIVEN: Final = "--capacity"
+_STATED: Final = "stated"
 _SHOWN: Final = f"p{100.0 * SHOWN_SHARE:g} of requests per running replica in the training half"
 
 
@@ -92,7 +92,7 @@ def _model(comparison: Comparison, column: int) -> Report:
         "proposed": _sums(comparison.proposed, one, comparison),
         "capacity": {
             "requests_per_second": suited.capacity_rps[column],
-            "from": _SHOWN if comparison.options.capacity_rps is None else _GIVEN,
+            "from": _STATED if suited.is_stated[column] else _SHOWN,
         },
         "requests_from": record.rate_sources[at],
         "replicas_from": record.replica_sources[at],
@@ -134,17 +134,16 @@ def change(ratio: float | None) -> str:
 def assumptions(report: Mapping[str, Any]) -> str:
     """What the figures rest on that nobody measured."""
     options = report["options"]
+    is_shown = any(model["capacity"]["from"] == _SHOWN for model in report["models"].values())
     capacity = (
-        "what a replica carries is what the running ones showed, which is too little where none was ever busy"
-        " (--capacity states it)"
-        if options["capacity_rps"] is None
-        else f"a replica carries {number(options['capacity_rps'])} requests/s (--capacity)"
+        "; what a replica carries is what the running ones showed, too little where none was ever busy"
+        " (--capacity and --capacity-of state it)"
     )
     return (
         f"Assumed, not measured: a replica draws {options['idle_w']:g} W when idle (--replica-power) and"
         f" {options['active_w']:g} W when it works all the time (--busy-power); a start takes"
-        f" {options['cold_start_s']:g} s (--cold-start) and the energy of {options['start_energy_s']:g} s of idling;"
-        f" {capacity}. Misses of both are modelled alike: requests that waited longer than"
+        f" {options['cold_start_s']:g} s (--cold-start) and the energy of {options['start_energy_s']:g} s of idling"
+        f"{capacity if is_shown else ''}. Misses of both are modelled alike: requests that waited longer than"
         f" {options['slo_wait_s']:g} s."
     )
 
@@ -196,5 +195,5 @@ def _doubt(report: Mapping[str, Any], doubted: Sequence[str]) -> str:
     missed = percent(report["models"][worst]["today"]["missed_ratio"])
     return (
         f"Today's replicas of {worst} missed {missed} in this world. If yours did not, a replica carries more than"
-        " is assumed of it, both figures of it are too high, and --capacity should state what it carries."
+        " is assumed of it, both figures of it are too high, and --capacity-of should state what it carries."
     )

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from lull.errors import TraceError
-from lull.model.arrays import F64
+from lull.model.arrays import F64, Bools
 from lull.model.record import Record
 from lull.replay.gaps import SHORT_S, bridged, longest_run
 from lull.replay.stage import LEAST_S
@@ -55,6 +55,8 @@ class Suited:
     """Whole numbers, (T, M)."""
     capacity_rps: F64
     """Of one replica, (M,)."""
+    is_stated: Bools
+    """Whether somebody stated it, (M,)."""
     bridged_ratio: F64
     """Share of the bins in which requests or replicas were bridged, (M,)."""
     not_suited: Mapping[str, Unsuited]
@@ -71,24 +73,26 @@ class Suited:
         return len(self.rates_rps) // 2
 
 
-def suited(record: Record, capacity_rps: float | None, least: int) -> Suited:
+def suited(record: Record, stated_rps: Mapping[str, float], least: int, others_rps: float | None = None) -> Suited:
     """Chooses.
 
     Args:
         record: of the fleet.
-        capacity_rps: requests per second of one replica, for all alike; None = what each one's replicas showed.
+        stated_rps: requests per second of one replica, by model.
         least: replicas that are never gone below.
+        others_rps: the same for models that are not stated; None = what each one's replicas showed.
 
     Raises:
-        TraceError: when nothing was found, or too little time of it is known.
+        TraceError: when nothing was found, too little time of it is known, or a model that is stated is not in it.
     """
     rates_rps = bridged(np.maximum(record.rates_rps, 0.0), record.bin_s, is_level=False)
     window = _window(record, rates_rps)
     replicas = bridged(np.maximum(np.rint(record.replicas), 0.0), record.bin_s, is_level=True)[window]
     rates_rps = rates_rps[window]
     is_bridged = np.isnan(record.rates_rps[window]) | np.isnan(record.replicas[window])
-    shown = _shown_rps(rates_rps, replicas)
-    faults = _Faults(record, rates_rps, replicas, is_bridged.mean(axis=0), capacity_rps, shown, least)
+    stated = _stated(record, stated_rps, others_rps)
+    capacity_rps = np.where(np.isnan(stated), _shown_rps(rates_rps, replicas), stated)
+    faults = _Faults(record, rates_rps, replicas, is_bridged.mean(axis=0), stated, capacity_rps, least)
     reasons = {place: next(faults.of(place), None) for place in range(len(record.models))}
     place = tuple(at for at, reason in reasons.items() if reason is None)
     chosen = list(place)
@@ -98,7 +102,8 @@ def suited(record: Record, capacity_rps: float | None, least: int) -> Suited:
         place=place,
         rates_rps=rates_rps[:, chosen],
         replicas=replicas[:, chosen],
-        capacity_rps=shown[chosen] if capacity_rps is None else np.full(len(chosen), capacity_rps),
+        capacity_rps=capacity_rps[chosen],
+        is_stated=~np.isnan(stated[chosen]),
         bridged_ratio=is_bridged.mean(axis=0)[chosen],
         not_suited={
             record.models[at]: Unsuited(reason, _mean(replicas[:, at]))
@@ -125,6 +130,14 @@ def _window(record: Record, rates_rps: F64) -> slice:
             " seldom a wider --bin"
         )
     return window
+
+
+def _stated(record: Record, stated_rps: Mapping[str, float], others_rps: float | None) -> F64:
+    strangers = sorted(stated_rps.keys() - set(record.models))
+    if strangers:
+        raise TraceError(f"no model {strangers[0]!r} was found; found were {', '.join(record.models)}")
+    others = np.nan if others_rps is None else others_rps
+    return np.array([stated_rps.get(name, others) for name in record.models], dtype=np.float64)
 
 
 def _notes(record: Record, window: slice) -> Iterator[str]:
@@ -166,8 +179,10 @@ class _Faults:
     rates_rps: F64
     replicas: F64
     bridged_ratio: F64
-    capacity_rps: float | None
-    shown_rps: F64
+    stated_rps: F64
+    """NaN = not stated."""
+    capacity_rps: F64
+    """NaN = not known."""
     least: int
 
     def of(self, place: int) -> Iterator[str]:
@@ -181,9 +196,9 @@ class _Faults:
         if self.record.shared_ratio[place] > MOST_SHARED:
             yield "its pods serve other models too, so that no replica is its own"
         yield from self._idle(rate_rps, count)
-        if np.isnan(self.shown_rps[place]) and self.capacity_rps is None:
+        if np.isnan(self.capacity_rps[place]):
             yield "no replica ran while requests came in the training half, so nothing tells what one carries"
-        if self._is_single(rate_rps, count):
+        if self._is_single(rate_rps, count, float(self.stated_rps[place])):
             yield "never more than one replica ran or was needed: without scale to zero there is nothing to save"
 
     def _idle(self, rate_rps: F64, count: F64) -> Iterator[str]:
@@ -194,9 +209,9 @@ class _Faults:
             ran = f"; {number(_mean(count))} replicas ran on average"
             yield f"no requests in the training half, the first {half}, {none_at_all}{ran}"
 
-    def _is_single(self, rate_rps: F64, count: F64) -> bool:
+    def _is_single(self, rate_rps: F64, count: F64, stated_rps: float) -> bool:
         # One replica that carried all there was shows by itself that one is enough.
-        is_enough = self.capacity_rps is None or bool((rate_rps <= self.capacity_rps).all())
+        is_enough = np.isnan(stated_rps) or bool((rate_rps <= stated_rps).all())
         return self.least > 0 and bool((count <= 1.0).all()) and is_enough
 
 
