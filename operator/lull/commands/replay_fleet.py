@@ -46,11 +46,11 @@ def check(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Refuses what does not go together."""
     own = ("since", "query", "replicas_query", "capacity_of", "min_replicas", "prometheus_timeout")
     others = ("traces", "sample", "policy", "ablate")
-    wrong = others if asked.from_prometheus else own
-    for name in wrong:
-        if getattr(asked, name) not in (None, False, []):
-            option = "--" + name.replace("_", "-") if name != "traces" else repr(str(asked.traces[0]))
-            why = "does not go with" if asked.from_prometheus else "needs"
+    why = "does not go with" if asked.from_prometheus else "needs"
+    for name in others if asked.from_prometheus else own:
+        value = getattr(asked, name)
+        if value is not None and value is not False and value != []:
+            option = repr(str(value[0])) if name == "traces" else "--" + name.replace("_", "-")
             parser.error(f"{option} {why} --from-prometheus")
 
 
