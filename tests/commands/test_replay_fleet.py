@@ -107,6 +107,16 @@ def test_a_fleet_that_only_a_query_knows(tmp_path: Path) -> None:
     assert front["today"]["replica_seconds"] == 4 * HALF_S
 
 
+def test_a_password_in_the_address_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "told.json"
+    with remembering(a_fleet()) as peer:
+        address = peer.url.replace("//", "//me:secret@")
+        assert main(["replay", "--from-prometheus", address, "--since", "1h", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["fleet"]["source"] == peer.url
+    shown = capsys.readouterr()
+    assert "secret" not in file.read_text() + shown.out + shown.err
+
+
 def test_doubts_of_prometheus_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     memory = a_fleet()
     memory.broken = lambda subject, _: (

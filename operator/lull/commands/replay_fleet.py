@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from lull.commands.arguments import capacity_of, count, duration_s, url
 
@@ -67,11 +68,17 @@ def run(asked: argparse.Namespace, options: Options) -> None:
     from lull.replay.suited import suited
 
     least = _LEAST if asked.min_replicas is None else asked.min_replicas
-    with shown([f"reading {asked.from_prometheus}", "replaying"]) as (reading, replaying):
+    source = _without_password(asked.from_prometheus)
+    with shown([f"reading {source}", "replaying"]) as (reading, replaying):
         record = asyncio.run(_read(asked, reading))
         models = suited(record, dict(asked.capacity_of or ()), least, options.capacity_rps)
         comparison = compare(models, options, least, replaying)
-    _write(asked, compared(comparison, asked.from_prometheus))
+    _write(asked, compared(comparison, source))
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 async def _read(asked: argparse.Namespace, tell: Tell) -> Record:
