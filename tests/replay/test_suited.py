@@ -114,6 +114,11 @@ def test_short_gaps_are_bridged_and_told() -> None:
     assert found.bridged_ratio[0] == pytest.approx(4 / BINS)
 
 
+def test_replicas_are_whole() -> None:
+    """A query of the user's may give means over a window."""
+    assert suited(a_record((constant(2.0), constant(1.6))), {}, least=1).replicas[:, 0].tolist() == [2.0] * BINS
+
+
 def test_an_outage_of_prometheus_ends_the_window() -> None:
     """What lies before it is not taken for a silence."""
     away = slice(20, 50)

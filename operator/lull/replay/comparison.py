@@ -98,10 +98,10 @@ def compare(suited: Suited, options: Options, least: int, tell: Tell) -> Compari
         return Comparison(suited, options, least, stage.physics, nothing, nothing)
     lead_s = np.where(suited.record.has_starting[list(suited.place)], 0.0, stage.physics.cold_start_s)
     schedule = Recorded(suited.replicas, stage.bin_s, lead_s, stage.physics.step_s)
-    lived, _ = _live(stage, schedule, suited, lambda part: tell(_TODAY_SHARE * part))
+    lived, _ = _live(stage, schedule, lambda part: tell(_TODAY_SHARE * part))
     knob = np.full(len(stage.series), math.nan)
     policy = AtLeast(CONTENDERS[POLICY].make(stage, knob), float(least))
-    proposed, standing = _live(stage, policy, suited, lambda part: tell((1.0 - _TODAY_SHARE) * part))
+    proposed, standing = _live(stage, policy, lambda part: tell((1.0 - _TODAY_SHARE) * part))
     return Comparison(
         suited=suited,
         options=options,
@@ -134,9 +134,9 @@ def _stage(suited: Suited, options: Options) -> Stage:
     )
 
 
-def _live(stage: Stage, policy: Policy, suited: Suited, tell: Callable[[float], None]) -> tuple[Outcome, F64]:
+def _live(stage: Stage, policy: Policy, tell: Callable[[float], None]) -> tuple[Outcome, F64]:
     """Sums of the scored half, and the replicas that stood when it began."""
-    steps, standing = len(stage.arrivals), suited.replicas[0]
+    steps, standing = len(stage.arrivals), np.zeros(len(stage.series))
 
     def watch(step: int, seen: Seen) -> None:
         nonlocal standing
@@ -153,7 +153,6 @@ def _live(stage: Stage, policy: Policy, suited: Suited, tell: Callable[[float], 
         of_series=stage.columns(1),
         seed=stage.options.seed,
         cuts=(stage.cut,),
-        at_start=suited.replicas[0],
         watch=watch,
     )
     return scored, standing
