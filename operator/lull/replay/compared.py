@@ -21,7 +21,7 @@ _DOUBTED: Final = 0.05
 """Share of missed requests that somebody would have noticed: where today's replicas miss more, the model is wrong."""
 
 _STATED: Final = "stated"
-_SHOWN: Final = f"p{100.0 * SHOWN_SHARE:g} of requests per running replica in the training half"
+_SHOWN: Final = f"p{100.0 * SHOWN_SHARE:g} of requests per running replica"
 
 
 def compared(comparison: Comparison, source: str) -> Report:

@@ -20,7 +20,7 @@ from lull.replay.stage import LEAST_S
 from lull.replay.words import number, percent, span
 
 SHOWN_SHARE: Final = 0.995
-"""Quantile of the requests per running replica, over the bins of the training half, that counts as what one carries."""
+"""Quantile of the requests per running replica, over all bins, that counts as what one carries."""
 
 MOST_BRIDGED: Final = 0.05
 """Share of a model's bins that may be bridged."""
@@ -151,13 +151,14 @@ def _notes(record: Record, window: slice) -> Iterator[str]:
 
 
 def _shown_rps(rates_rps: F64, replicas: F64) -> F64:
-    """Requests per second that a running replica of each carried in the training half, (N,); NaN = none was seen.
+    """Requests per second that a running replica of each is known to have carried, (N,); NaN = none was seen.
 
-    A fleet that is never busy shows less than a replica could carry, so a proposal built on it is rather too large.
+    Of both halves: what a replica can is no foresight of traffic, and today's replicas would fail in a scored day that
+    follows a night of training. A fleet that is never busy shows less than a replica could carry, so a proposal built
+    on it is rather too large.
     """
-    training = slice(0, len(rates_rps) // 2)
     found = np.full(rates_rps.shape[1], np.nan)
-    for place, (rate_rps, count) in enumerate(zip(rates_rps[training].T, replicas[training].T, strict=True)):
+    for place, (rate_rps, count) in enumerate(zip(rates_rps.T, replicas.T, strict=True)):
         each = rate_rps[count > 0.0] / count[count > 0.0]
         busy = each[each > 0.0]
         if len(busy):
@@ -197,7 +198,7 @@ class _Faults:
             yield "its pods serve other models too, so that no replica is its own"
         yield from self._idle(rate_rps, count)
         if np.isnan(self.capacity_rps[place]):
-            yield "no replica ran while requests came in the training half, so nothing tells what one carries"
+            yield "no replica ran while requests came, so nothing tells what one carries"
         if self._is_single(rate_rps, count, float(self.stated_rps[place])):
             yield "never more than one replica ran or was needed: without scale to zero there is nothing to save"
 
@@ -205,7 +206,7 @@ class _Faults:
         training = rate_rps[: len(rate_rps) // 2]
         if not training.any():
             half = span(len(training) * self.record.bin_s / _DAY_S)
-            none_at_all = "and none later" if not rate_rps.any() else "so nothing tells what a replica carries"
+            none_at_all = "and none later" if not rate_rps.any() else "so there is nothing to learn from"
             ran = f"; {number(_mean(count))} replicas ran on average"
             yield f"no requests in the training half, the first {half}, {none_at_all}{ran}"
 
