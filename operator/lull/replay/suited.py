@@ -142,7 +142,7 @@ def _stated(record: Record, stated_rps: Mapping[str, float], others_rps: float |
 
 def _notes(record: Record, window: slice) -> Iterator[str]:
     taken, asked = window.stop - window.start, len(record.rates_rps)
-    if taken < asked:
+    if (asked - taken) * record.bin_s > SHORT_S:
         days = record.bin_s / _DAY_S
         yield (
             f"Of the {span(asked * days)} asked for the longest stretch in which any requests are known is taken,"
