@@ -17,7 +17,7 @@ from lull.model.spec import InferenceDeployment, Runtime
 _POINTS: Final = 10_000
 """Points per query; Prometheus refuses more than 11,000."""
 
-_OWN: Final = "max by (namespace, exported_namespace, name) (avg_over_time(lull_model_requests_per_second[$w]))"
+OWN_RATE: Final = "max by (namespace, exported_namespace, name) (avg_over_time(lull_model_requests_per_second[$w]))"
 """Lull's own record knows arrivals. Where the scrape has a namespace of its own, Prometheus keeps ours as exported."""
 
 
@@ -58,9 +58,9 @@ async def read_past(
         for model in models:
             row = past[model.uid][first : last + 1]
             if model.uid in own_series:
-                _write(row, _of_server(model, tracks), span[0], step_s)
+                write_tracks(row, _of_server(model, tracks), span[0], step_s)
             # Lull's own record knows arrivals, not only completions: it is written over the servers'.
-            _write(row, _of_lull(model, tracks), span[0], step_s)
+            write_tracks(row, _of_lull(model, tracks), span[0], step_s)
     if failures and not answers:
         raise failures[0]
     return past
@@ -68,7 +68,7 @@ async def read_past(
 
 def _queries(models: Sequence[InferenceDeployment], step_s: float) -> Iterator[tuple[str, str]]:
     window = f"{round(step_s * 1000)}ms"
-    yield "own", _OWN.replace("$w", window)
+    yield "own", OWN_RATE.replace("$w", window)
     for runtime in {model.spec.server.runtime for model in models}:
         if runtime is not Runtime.GENERIC:
             completions = DIALECTS[runtime].completions.replace("$w", window)
@@ -89,7 +89,8 @@ def _of_lull(model: InferenceDeployment, tracks: Mapping[str, Sequence[Track]]) 
             yield track
 
 
-def _write(row: F64, tracks: Iterable[Track], first_s: float, step_s: float) -> None:
+def write_tracks(row: F64, tracks: Iterable[Track], first_s: float, step_s: float) -> None:
+    """Writes known values into a row of steps, (T,), the first of which Prometheus dates ``first_s``."""
     for track in tracks:
         at = np.rint((track.times_s - first_s) / step_s).astype(np.int64)
         inside = (at >= 0) & (at < len(row)) & np.isfinite(track.values)

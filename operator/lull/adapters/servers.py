@@ -41,6 +41,12 @@ class Dialect:
     """The signal whose series cannot exist without the completions': where it does, their name has changed."""
     needs: tuple[str, ...] = ()
     """Signals that must be there as soon as the model is counted."""
+    marks: tuple[str, ...] = ()
+    """Series by which a pod shows that it serves a model, from its start on where the server has such."""
+    model_label: str = "model"
+    """What the marks call the model."""
+    counts_later: bool = False
+    """Whether counters begin with the first request while the marks are there before: until then there was none."""
 
 
 _BY: Final = "sum by (namespace, pod, model)"
@@ -88,6 +94,7 @@ DIALECTS: Final[Mapping[Runtime, Dialect]] = {
             "inferences": f"{_BY} (rate(nv_inference_count[$w]))",
             "executions": f"{_BY} (rate(nv_inference_exec_count[$w]))",
         },
+        marks=("nv_inference_request_success",),
     ),
     # MLServer has no model_infer_* series before the first request. Its duration contains the wait for a worker, and
     # its only backlog is the whole server's POSTs in progress (probes are GETs or not counted; gRPC is not in it).
@@ -101,6 +108,7 @@ DIALECTS: Final[Mapping[Runtime, Dialect]] = {
         growth='sum by (namespace, pod) (deriv(rest_server_requests_in_progress{method="POST"}[$w]))',
         has_wait_in_busy=True,
         counts_from_start=False,
+        marks=("model_infer_request_success_total", "model_infer_request_failure_total"),
     ),
     # vLLM, one label set per engine of a pod; its series exist at 0 from the start. Requests that wait for something
     # else than room ("deferred") are no congestion. A long answer arrives minutes before it is counted, so what runs
@@ -139,6 +147,8 @@ DIALECTS: Final[Mapping[Runtime, Dialect]] = {
         },
         moves_with_completions="end_to_end",
         needs=_TOKEN_NEEDS,
+        marks=("vllm:num_requests_running",),
+        model_label="model_name",
     ),
     # SGLang, only with --enable-metrics. Gauges appear within 30 s of its start, counters with the first request. It
     # tells no time without the wait; the mean number in service is seconds of service per second (Little's law).
@@ -169,6 +179,9 @@ DIALECTS: Final[Mapping[Runtime, Dialect]] = {
         },
         moves_with_completions="end_to_end",
         needs=_TOKEN_NEEDS,
+        marks=("sglang:num_running_reqs",),
+        model_label="model_name",
+        counts_later=True,
     ),
 }
 
@@ -198,6 +211,16 @@ def queries_for(runtime: Runtime, window_s: float, metrics: Collection[Metric] =
         **{str(metric): (query, window_s) for metric, query in dialect.buckets.items() if metric in metrics},
     }
     return {name: query.replace("$w", f"{round(over_s * 1000)}ms") for name, (query, over_s) in named.items() if query}
+
+
+def pods_of(runtime: Runtime) -> str:
+    """Query of one series for each model in each pod that shows it; where pods are not labelled, for each instance."""
+    dialect = DIALECTS[runtime]
+    marks, of = "|".join(dialect.marks), dialect.model_label
+    return (
+        f'count by (namespace, pod, {of}) ({{__name__=~"{marks}", pod!=""}})'
+        f' or count by (namespace, instance, {of}) ({{__name__=~"{marks}", pod=""}})'
+    )
 
 
 def metrics_of(queries: Iterable[str]) -> tuple[str, ...]:

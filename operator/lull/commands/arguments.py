@@ -6,13 +6,14 @@ import argparse
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def duration_s(text: str) -> float:
-    """Seconds of ``500ms``, ``60s``, ``1m30s``; more than none.
+    """Seconds of ``500ms``, ``60s``, ``1m30s``, ``14d``; more than none.
 
     Raises:
         argparse.ArgumentTypeError: when it is no such duration.
@@ -48,6 +49,18 @@ def above_zero(text: str) -> float:
     return value
 
 
+def capacity_of(text: str) -> tuple[str, float]:
+    """A model and the requests per second of one replica, of ``demo/chat=12.5``.
+
+    Raises:
+        argparse.ArgumentTypeError: when it is no such pair.
+    """
+    model, _, rps = text.rpartition("=")
+    if not model or not 0.0 < _number(rps) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no capacity of a model; write one such as demo/chat=12.5")
+    return model, _number(rps)
+
+
 def seed(text: str) -> int:
     """A whole number of 0 or more.
 
@@ -57,6 +70,29 @@ def seed(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number of 0 or more")
     return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number of 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: when it is none.
+    """
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; write a whole number of 0 or more")
+    return int(text)
+
+
+def url(text: str) -> str:
+    """An address that HTTP reaches, without a slash at its end.
+
+    Raises:
+        argparse.ArgumentTypeError: when it is none.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL; write one such as http://localhost:9090")
+    return text.rstrip("/")
 
 
 def new_file(text: str) -> Path:

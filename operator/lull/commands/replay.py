@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lull.commands import replay_fleet
 from lull.commands.arguments import above_zero, duration_s, new_file, seed, share
 from lull.errors import LullError, TraceError
 
@@ -47,7 +48,11 @@ A trace is CSV, plain or gzip, with the columns seconds,requests or
 seconds,series,requests. Its first half trains and tunes, its second half is
 scored.
 
+With --from-prometheus the trace is a running fleet's, with Lull or without: today's
+replicas are told beside those that Lull would have kept, model by model.
+
   lull replay --sample
+  lull replay --from-prometheus http://localhost:9090 --since 14d
   lull replay last-week.csv.gz --cold-start 3m --html last-week.html
 """
 
@@ -67,7 +72,6 @@ def add_to(commands: Any) -> None:
     add(
         "--policy",
         type=_policies,
-        default=POLICIES,
         metavar="LIST",
         help=f"whom to try, with commas between (default: all of {','.join(POLICIES)})",
     )
@@ -81,6 +85,9 @@ def add_to(commands: Any) -> None:
     add("--ablate", action="store_true", help="also try Lull without each of its parts")
     add("--json", type=new_file, metavar="FILE", help="write all figures to a file")
     add("--html", type=new_file, metavar="FILE", help="write a page with plots to a file")
+    add("--replica-power", type=above_zero, default=60.0, metavar="WATTS", help="of an idle replica (default: 60)")
+    add("--busy-power", type=above_zero, default=300.0, metavar="WATTS", help="of a working one (default: 300)")
+    replay_fleet.add_to(parser)
     parser.set_defaults(run=lambda asked: _run(asked, parser))
 
 
@@ -93,12 +100,12 @@ def _policies(text: str) -> tuple[str, ...]:
 
 
 def _run(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    if asked.sample and asked.traces:
-        parser.error(f"argument --sample: it comes without a trace; leave out {str(asked.traces[0])!r} or --sample")
-    if not asked.sample and not asked.traces:
-        parser.error("no trace; name a file, or write --sample for a drawn fleet")
+    _check(asked, parser)
     try:
-        _write(asked, _studies(asked))
+        if asked.from_prometheus:
+            replay_fleet.run(asked, _options(asked))
+        else:
+            _write(asked, _studies(asked))
     except argparse.ArgumentError as error:
         parser.error(str(error))
     except LullError as error:
@@ -113,6 +120,16 @@ def _run(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
+def _check(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if asked.sample and asked.traces:
+        parser.error(f"argument --sample: it comes without a trace; leave out {str(asked.traces[0])!r} or --sample")
+    if not asked.sample and not asked.traces and not asked.from_prometheus:
+        parser.error("no trace; name a file, or write --sample for a drawn fleet")
+    if asked.busy_power < asked.replica_power:
+        parser.error(f"argument --busy-power: {asked.busy_power:g} W are less than those of --replica-power")
+    replay_fleet.check(asked, parser)
+
+
 def _studies(asked: argparse.Namespace) -> list[Study]:
     # Imported only now, so that --help and a wrong option are answered at once.
     from lull.commands.processes import Processes
@@ -122,7 +139,7 @@ def _studies(asked: argparse.Namespace) -> list[Study]:
     traces = _traces(asked)
     with Processes(_PROCESSES) as run_all, shown([trace.name for trace in traces]) as bars:
         return [
-            study(trace, asked.policy, _options(asked), progress=bar, run_all=run_all)
+            study(trace, asked.policy or POLICIES, _options(asked), progress=bar, run_all=run_all)
             for trace, bar in zip(traces, bars, strict=True)
         ]
 
@@ -133,7 +150,13 @@ def _options(asked: argparse.Namespace) -> Options:
 
     default_step_s = _SAMPLE_STEP_S if asked.sample else _STEP_S
     return Options(
-        physics=Physics(cold_start_s=asked.cold_start, slo_wait_s=asked.slo_wait, step_s=asked.step or default_step_s),
+        physics=Physics(
+            cold_start_s=asked.cold_start,
+            slo_wait_s=asked.slo_wait,
+            step_s=asked.step or default_step_s,
+            idle_w=asked.replica_power,
+            active_w=asked.busy_power,
+        ),
         objective_ratio=asked.objective,
         capacity_rps=asked.capacity,
         seed=asked.seed,
@@ -164,16 +187,13 @@ def _trace(path: Path, bin_s: float | None) -> Trace:
 
 
 def _write(asked: argparse.Namespace, studies: list[Study]) -> None:
-    from rich.console import Console
-
+    from lull.commands.consoles import out
     from lull.replay.page import page
     from lull.replay.report import as_json, report
-    from lull.replay.table import WIDTH, table
+    from lull.replay.table import table
 
     reports = [report(study) for study in studies]
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+    console = out()
     for told in reports:
         console.print(table(told, console.width))
     if asked.json:

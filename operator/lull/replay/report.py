@@ -39,8 +39,8 @@ def report(study: Study) -> Report:
         },
         "not_suited": dict(study.stage.not_suited),
     }
-    plain: Report = _plain(told)
-    return {**plain, "conclusion": conclusion(plain)}
+    values: Report = plain(told)
+    return {**values, "conclusion": conclusion(values)}
 
 
 def as_json(reports: Sequence[Report]) -> str:
@@ -150,12 +150,12 @@ def _energy_j(outcome: Outcome) -> Any:
     return outcome.idle_j + outcome.start_j + outcome.dynamic_j
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without numpy's types, and None for what is not finite."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value
