@@ -21,6 +21,8 @@ from rich.table import Table
 from lull.adapters.mirror import Kind, Mirror
 from lull.cycle import plan_cycle
 from lull.decide.sizing import utilisation_limit
+from lull.forecast.capacity import Capacities
+from lull.memory import Memory
 from lull.model.fleet import ModelView, Signals, Snapshot, Target
 from lull.model.history import History, Observation
 from lull.model.spec import parse
@@ -88,9 +90,10 @@ def planning() -> list[Figure]:
         history.record(Observation(uids, threes, threes, threes), 10.0 * tick)
     held_mb = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
-    plan_s = best_of(3, lambda: plan_cycle(fleet, history, settings, 600.0))
+    memory = Memory(history, 60.0)
+    plan_s = best_of(3, lambda: plan_cycle(fleet, memory, settings, 600.0))
     few = Snapshot(fleet.models[:100])
-    few_s = best_of(3, lambda: plan_cycle(few, history, settings, 600.0))
+    few_s = best_of(3, lambda: plan_cycle(few, memory, settings, 600.0))
     return [
         Figure("plan_cycle/10000 models", plan_s, "CPU s", 1.0),
         Figure(
@@ -107,6 +110,16 @@ def sizing() -> list[Figure]:
         1, lambda: [utilisation_limit(slots[i : i + 1], waits[i : i + 1], miss[i : i + 1]) for i in range(1000)]
     )
     return [Figure("sizing/1000 models at once against one by one", together_s / alone_s, "ratio", 0.1)]
+
+
+def learning() -> list[Figure]:
+    fleet, settings = a_fleet(), Settings(prometheus_url="http://prometheus")
+    window = plan_cycle(
+        fleet, Memory(History(span_s=3600.0, tick_s=10.0, gap_s=60.0), 60.0), settings, 0.0
+    ).lesson.window
+    known, at, ticks = Capacities(MODELS), np.arange(MODELS), iter(range(1000))
+    look_s = best_of(20, lambda: known.learn(at, window, 10.0 * next(ticks)))
+    return [Figure("capacity/one look at 10000 models", look_s, "CPU s", 0.01)]
 
 
 def mirror() -> list[Figure]:
@@ -143,7 +156,7 @@ def mirror() -> list[Figure]:
 
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    figures = [*planning(), *sizing(), *mirror()]
+    figures = [*planning(), *sizing(), *learning(), *mirror()]
     table = Table("figure", "value", "unit", "bar", "holds")
     for figure in figures:
         holds = {True: "[green]yes", False: "[red]no", None: ""}[figure.holds]
