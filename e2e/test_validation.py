@@ -44,12 +44,15 @@ BAD = {
         setting("slo.objectives.0.metric", "TimeToFirstToken"),
         ["spec.slo.objectives", "vllm or sglang"],
     ),
-    "no capacity": (setting("capacity", None), ["spec.capacity", "Required"]),
-    "empty capacity": (
-        setting("capacity", {}),
-        ["exactly one of spec.capacity.requestsPerSecond and spec.capacity.concurrency"],
+    "both capacities": (setting("capacity.concurrency", 4), ["at most one of spec.capacity.requestsPerSecond"]),
+    "no capacity of a generic server": (
+        several(
+            setting("capacity", None),
+            setting("server", {"runtime": "generic", "queries": {"requestsPerSecond": "x"}}),
+            setting("server.ports", [{"name": "http", "port": 8000, "role": "HTTP"}]),
+        ),
+        ["state spec.capacity.requestsPerSecond"],
     ),
-    "both capacities": (setting("capacity.concurrency", 4), ["exactly one of spec.capacity.requestsPerSecond"]),
     "capacity of zero": (setting("capacity.requestsPerSecond", "0"), ["greater than 0"]),
     "capacity below zero": (setting("capacity.requestsPerSecond", -3), ["greater than 0"]),
     "capacity in words": (setting("capacity.requestsPerSecond", "forty"), ["such as 40"]),
@@ -138,6 +141,14 @@ def test_a_bad_manifest_is_refused_with_the_field_and_the_mend(lull: None, case:
 
     for part in told:
         assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize("capacity", [None, {}], ids=["no-capacity", "empty-capacity"])
+def test_a_capacity_may_be_left_to_be_learned(lull: None, capacity: dict[str, Any] | None) -> None:
+    manifest = a_model("embed", "default")
+    setting("capacity", capacity)(manifest["spec"])
+
+    kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
 
 
 def test_template_and_target_cannot_replace_each_other(namespace: str) -> None:

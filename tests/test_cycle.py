@@ -69,8 +69,9 @@ def test_a_fall_waits_for_the_window_and_keeps_a_margin() -> None:
 
 def test_after_a_fall_the_size_is_steady() -> None:
     story = Story(replicas=2)
-    story.goes_on(some_signals(60.0), for_s=400)
-    story.goes_on(some_signals(30.0), for_s=1200)
+    # with about the queues that such loads make; empty ones would say that replicas do more
+    story.goes_on(some_signals(60.0, waiting=7.0), for_s=400)
+    story.goes_on(some_signals(30.0, waiting=2.0), for_s=1200)
     assert len(set(story.sizes[-60:])) == 1
     assert story.latest.reason is Reason.STEADY
 
@@ -176,7 +177,8 @@ def test_paused_decides_nothing_and_still_tells_the_demand() -> None:
 
 def test_recommend_decides_and_does_not_enforce() -> None:
     story = Story(a_model(mode="Recommend"), replicas=2)
-    decision = story.goes_on(some_signals(30.0), for_s=100)
+    # for less than a window, or two replicas that carry 30 would be known to do 15 each
+    decision = story.goes_on(some_signals(30.0), for_s=50)
     assert (decision.before, decision.after, decision.is_enforced) == (2, NEED_OF_30, False)
 
 
@@ -260,7 +262,8 @@ def test_a_constant_load_does_not_flap(service_time_s: float) -> None:
 
 def test_an_unreachable_objective_is_said_and_no_replicas_are_burnt_on_it() -> None:
     story = Story(a_model(capacity={"concurrency": 1}, maxReplicas=200), replicas=6)
-    decision = story.goes_on(some_signals(2.0, service_time_s=2.0), for_s=1000)
+    # for less than it takes to learn from empty queues that a replica works on more than one
+    decision = story.goes_on(some_signals(2.0, service_time_s=2.0), for_s=850)
     assert decision.reason is Reason.OBJECTIVE_UNREACHABLE
     assert decision.after <= 6
 

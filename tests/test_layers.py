@@ -5,7 +5,7 @@
 6  commands
 5  runtime.handlers   runtime.operator
 4  runtime   replay                             (unaware of each other; replay knows no adapter)
-3  cycle, which knows foresight and memory; recall   adapters   (unaware of each other)
+3  cycle, which knows carrying, foresight, memory; recall   adapters   (unaware of each other)
 2  forecast | energy | decide | render | hold   (unaware of each other)
 1  model
 0  errors   names   settings
@@ -33,6 +33,7 @@ ROWS = {
     "lull.memory": 3,
     "lull.foresight": 3,
     "lull.recall": 3,
+    "lull.carrying": 3,
     "lull.cycle": 3,
     "lull.adapters": 3,
     "lull.replay": 4,
@@ -44,7 +45,7 @@ ROWS = {
     "lull.__main__": 8,
 }
 
-PLANNER = ("lull.cycle", "lull.foresight", "lull.memory", "lull.recall")
+PLANNER = ("lull.carrying", "lull.cycle", "lull.foresight", "lull.memory", "lull.recall")
 
 # The planner sees only values: whatever has a clock, a socket or chance in it stays above row 2. A replay may read the
 # files it is given, and nothing else of the world.

@@ -12,6 +12,7 @@ from lull.memory import Memory
 from lull.model.costs import Costs, Lesson
 from lull.model.learned import Learned
 from lull.model.start import Start
+from lull.model.window import Window
 
 STEP_S = 60.0
 START_S = 28_000_000 * STEP_S
@@ -30,6 +31,7 @@ def a_lesson(rates: dict[str, float], *, replicas: float = 2.0, need: float = 1.
         replicas=replicas * whole,
         costs=Costs(10.0 * whole, whole, start_s=180.0 * whole, lead_s=60.0 * whole, beyond_s=120.0 * whole),
         learned=Learned.nothing(),
+        window=Window.unseen(count, STEP_S),
     )
 
 

@@ -10,13 +10,14 @@ from typing import Final
 
 import numpy as np
 
+from lull.carrying import carrying, window_of, work_s
 from lull.decide.conditions import conditions, unreadable_conditions
 from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
-from lull.decide.learning import batches_of, decoding_of, learn
+from lull.decide.learning import learn
 from lull.decide.prices import miss_price_s
 from lull.decide.provision import Advice
-from lull.decide.sizing import Limits, limits
+from lull.decide.sizing import Limits
 from lull.forecast.calibration import LEVELS
 from lull.forecast.demand import Load, estimate
 from lull.forecast.experts import Expert
@@ -30,6 +31,7 @@ from lull.model.history import Observation
 from lull.model.learned import Learned
 from lull.model.plan import Foreseen, ModelPlan, Plan
 from lull.model.spec import Key, Metric, PredictionMode
+from lull.model.window import Window
 from lull.settings import Mode, Settings
 
 _NOTHING_KNOWN: Final = Demand(None, None, None, None)
@@ -48,21 +50,18 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         now_s: seconds since the epoch on a clock that never jumps; the same one that the memory was fed with.
     """
     seen = [model for model in snapshot.models if model.target is not None]
-    load = estimate(seen, window_s=settings.rate_window_s)
-    learned = learn(memory.learned, seen)
-    replica = limits(
-        [model.deployment.spec for model in seen],
-        load.service_time_s,
-        batches=batches_of(learned, seen),
-        decoding=decoding_of(learned, seen),
-    )
     at = memory.find([model.deployment.uid for model in seen])
+    learned_s = work_s(memory.capacities, at, seen)
+    load = estimate(seen, window_s=settings.rate_window_s, work_s=learned_s)
+    learned = learn(memory.learned, seen)
+    able = carrying(memory.capacities, at, seen, learned, load, learned_s)
+    replica = able.limits
     costs = _costs(seen, replica, memory, at, settings)
     forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
     since_s = memory.since_s(now_s)
     advice = _advice(seen, forecast, costs, memory, at, settings, since_s)
-    # Nothing to serve needs nothing, whether or not it is known what a replica can do.
-    is_idle = load.sizing_rps == 0.0
+    # Nothing to serve needs nothing, even while the time that a stated concurrency works on a request is unknown.
+    is_idle = (load.sizing_rps == 0.0) & able.is_known
     facts = gather(
         seen,
         need_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.rps),
@@ -82,16 +81,18 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         arrivals_rps=load.arrivals_rps,
         sizing_rps=load.sizing_rps,
         backlog=load.backlog,
+        capacity=able.evidence,
     )
     known_at_s = memory.history.known_at_s(facts.uids)
     plans = _undecided(snapshot, settings)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
-        said = conditions(model, modes[i], demand.age_s)
+        said = conditions(model, modes[i], demand.age_s, has_capacity=bool(able.is_known[i]))
         foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
         plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, foreseen, said)
     unseen = _unseen(snapshot)
-    lesson = _lesson(seen, load, facts, costs, learned, unseen)
+    window = window_of(seen, load, replica, settings.rate_window_s)
+    lesson = _lesson(seen, load, facts, costs, learned, window, unseen)
     return Plan(now_s, plans, observation=_observe(facts, unseen), lesson=lesson, trail=trail)
 
 
@@ -205,7 +206,13 @@ def _observe(facts: Facts, unseen: frozenset[str]) -> Observation:
 
 
 def _lesson(
-    seen: Sequence[ModelView], load: Load, facts: Facts, costs: Costs, learned: Learned, unseen: frozenset[str]
+    seen: Sequence[ModelView],
+    load: Load,
+    facts: Facts,
+    costs: Costs,
+    learned: Learned,
+    window: Window,
+    unseen: frozenset[str],
 ) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
     arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
@@ -221,6 +228,7 @@ def _lesson(
         replicas=facts.current.astype(np.float64),
         costs=costs,
         learned=learned,
+        window=window,
         unseen=unseen,
     )
 

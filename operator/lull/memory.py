@@ -12,6 +12,7 @@ import numpy as np
 
 from lull.decide.accounts import Accounts
 from lull.decide.prices import Prices
+from lull.forecast.capacity import Capacities
 from lull.forecast.forecaster import Forecaster
 from lull.forecast.starts import StartTimes
 from lull.model.arrays import F64, I64
@@ -23,7 +24,7 @@ from lull.model.start import Start
 
 
 class Memory:
-    """History, forecast, start-up times, accounts and prices of the fleet.
+    """History, forecast, start-up times, accounts, prices and capacities of the fleet.
 
     Args:
         history: what happened lately, with columns of its own.
@@ -37,6 +38,7 @@ class Memory:
         self.forecaster = Forecaster(0, step_s)
         self.accounts = Accounts(0)
         self.prices = Prices(0)
+        self.capacities = Capacities(0)
         self.learned = Learned.nothing()
         self.starts = StartTimes(0, prior_s=cold_start_s)
         self._unseen = StartTimes(1, prior_s=cold_start_s)
@@ -67,6 +69,7 @@ class Memory:
             # Who is new was not there in the time that is booked.
             self._book(seen, known, at[known], now_s - self._last_s)
         self._last_s = now_s
+        self.capacities.learn(at, seen.window, now_s)
         self._gather(seen, at, now_s)
 
     def learn_starts(self, starts: Sequence[Start], groups: Mapping[str, int]) -> None:
@@ -137,6 +140,7 @@ class Memory:
         widen(self.accounts, Accounts(lacking))
         widen(self.prices, Prices(lacking))
         self.starts.resize(width)
+        self.capacities.resize(width)
         self._sum = np.concatenate([self._sum, np.zeros(lacking)])
         self._count = np.concatenate([self._count, np.zeros(lacking)])
 
@@ -147,4 +151,5 @@ class Memory:
         place(self.accounts, at, Accounts(1))
         place(self.prices, at, Prices(1))
         self.starts.forget(at)
+        self.capacities.forget(at)
         self._sum[at] = self._count[at] = 0.0

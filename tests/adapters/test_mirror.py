@@ -247,7 +247,7 @@ def test_a_model_that_went_rings_the_bell() -> None:
 
 def test_a_spec_that_cannot_be_read_is_kept_as_such_until_it_is_mended() -> None:
     seen = Watched()
-    seen.mirror.feed(Kind.MODEL, a_body(spec=a_spec(capacity={}), generation=3))
+    seen.mirror.feed(Kind.MODEL, a_body(spec=a_spec(capacity={"requestsPerSecond": 0}), generation=3))
     broken = seen.mirror.models[CHAT]
     assert isinstance(broken, Unreadable)
     assert (broken.generation, broken.fault.reason) == (3, Reason.SPEC_UNREADABLE)

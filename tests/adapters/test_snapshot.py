@@ -313,3 +313,23 @@ def test_the_order_is_that_of_the_names() -> None:
 
 def test_a_cluster_without_models_is_an_empty_snapshot() -> None:
     assert Cluster().has(Kind.DEPLOYMENT, a_deployment()).snapshot() == Snapshot(())
+
+
+@pytest.mark.parametrize(
+    ("labels", "revision"),
+    [
+        pytest.param([{"pod-template-hash": "a"}, {"pod-template-hash": "a"}], "a", id="a Deployment's"),
+        pytest.param([{"controller-revision-hash": "b"}], "b", id="a StatefulSet's"),
+        pytest.param([{"pod-template-hash": "a"}, {"pod-template-hash": "b"}], None, id="amid a rollout"),
+        pytest.param([{}], None, id="not told"),
+        pytest.param([], None, id="no pods"),
+    ],
+)
+def test_a_target_tells_the_revision_that_all_its_pods_are_of(
+    labels: list[dict[str, str]], revision: str | None
+) -> None:
+    pods = [a_pod(f"p{i}", labels={"app": "chat"} | more) for i, more in enumerate(labels)]
+    cluster = Cluster(adopting()).has(Kind.DEPLOYMENT, a_deployment()).has(Kind.POD, *pods)
+    target = cluster.view().target
+    assert target is not None
+    assert target.revision == revision

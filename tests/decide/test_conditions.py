@@ -135,8 +135,22 @@ def test_drains_are_promised_only_for_what_others_made(view: ModelView) -> None:
 
 
 def test_no_condition_is_told_twice() -> None:
-    kinds = [c.type for c in conditions(a_view(), Mode.ENFORCE, None)]
+    kinds = [c.type for c in conditions(a_view(a_model(capacity=None)), Mode.ENFORCE, None)]
     assert sorted(kinds) == sorted(ConditionType)
+
+
+def test_a_capacity_that_is_not_stated_is_told_whether_it_is_known() -> None:
+    assert ConditionType.CAPACITY_KNOWN not in {c.type for c in conditions(a_view(), Mode.ENFORCE, None)}
+    view = a_view(a_model(capacity=None))
+    told_by = {
+        known: {c.type: c for c in conditions(view, Mode.ENFORCE, None, has_capacity=known)}[
+            ConditionType.CAPACITY_KNOWN
+        ]
+        for known in (False, True)
+    }
+    assert (told_by[False].status, told_by[False].reason) == (FALSE, Reason.CAPACITY_UNKNOWN)
+    assert "state spec.capacity.requestsPerSecond or" in told_by[False].message
+    assert (told_by[True].status, told_by[True].reason) == (TRUE, Reason.CAPACITY_LEARNED)
 
 
 @pytest.mark.parametrize(

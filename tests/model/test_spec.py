@@ -272,6 +272,12 @@ def test_rates_are_whole_or_written(written: int | str, value: float) -> None:
     assert a_model(capacity={"requestsPerSecond": written}).spec.capacity.requests_per_second == value
 
 
+@pytest.mark.parametrize("capacity", [None, {}])
+def test_a_capacity_may_be_left_to_be_learned(capacity: dict[str, Any] | None) -> None:
+    assert not a_model(capacity=capacity).spec.capacity.is_stated
+    assert a_model().spec.capacity.is_stated
+
+
 THRESHOLD = SPEC["properties"]["slo"]["properties"]["objectives"]["items"]["properties"]["threshold"]["pattern"]
 PERCENTILE = SPEC["properties"]["slo"]["properties"]["objectives"]["items"]["properties"]["percentile"]["pattern"]
 
@@ -328,10 +334,7 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(sloppy(metric="Throughput"), "metric", id="an unknown objective"),
         pytest.param(sloppy(metric="TimeToFirstToken"), "vllm or sglang", id="a first token of a server without any"),
         pytest.param(sloppy(metric="InterTokenLatency"), "vllm or sglang", id="tokens of a server without any"),
-        pytest.param(a_spec(capacity={}), "exactly one of requestsPerSecond", id="no capacity"),
-        pytest.param(
-            a_spec(capacity={"requestsPerSecond": 1, "concurrency": 1}), "exactly one of", id="two capacities"
-        ),
+        pytest.param(a_spec(capacity={"requestsPerSecond": 1, "concurrency": 1}), "at most one", id="two capacities"),
         pytest.param(a_spec(capacity={"requestsPerSecond": 0}), "capacity", id="a capacity of nothing"),
         pytest.param(a_spec(capacity={"requestsPerSecond": "-1"}), "capacity", id="a capacity below nothing"),
         pytest.param(a_spec(capacity={"requestsPerSecond": "nan"}), "capacity", id="a capacity that is no number"),
@@ -345,8 +348,13 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(a_spec(server={"runtime": "generic"}), "queries", id="generic without queries"),
         pytest.param(
             a_spec(server={"runtime": "generic", "queries": {"requestsPerSecond": "x"}}, capacity={"concurrency": 4}),
-            "spec.capacity.concurrency needs a measured service time",
+            "spec.capacity.requestsPerSecond is required",
             id="generic with a concurrency",
+        ),
+        pytest.param(
+            a_spec(server={"runtime": "generic", "queries": {"requestsPerSecond": "x"}}, capacity=None),
+            "spec.capacity.requestsPerSecond is required",
+            id="generic without a capacity",
         ),
         pytest.param(a_spec(server={"runtime": "triton"}), "modelName", id="triton without a model"),
         pytest.param(a_spec(server={"runtime": "sglang"}), "modelName", id="sglang without a model"),

@@ -17,6 +17,7 @@ from lull.memory import Memory
 from lull.model.costs import Costs, Lesson
 from lull.model.learned import Learned
 from lull.model.spec import InferenceDeployment
+from lull.model.window import Window
 from lull.runtime.backfill import Backfill
 
 STEP_S = 60.0
@@ -37,7 +38,8 @@ class World:
         ones = np.ones(len(self.models))
         costs = Costs(10.0 * ones, ones, start_s=180.0 * ones, lead_s=60.0 * ones, beyond_s=120.0 * ones)
         uids = [model.uid for model in self.models]
-        lesson = Lesson(uids, rps * ones, 0.0 * ones, 0.01 * ones, ones, ones, costs, Learned.nothing())
+        window = Window.unseen(len(uids), STEP_S)
+        lesson = Lesson(uids, rps * ones, 0.0 * ones, 0.01 * ones, ones, ones, costs, Learned.nothing(), window)
         self.memory.learn(lesson, now_s)
         self.backfill.take_over()
 

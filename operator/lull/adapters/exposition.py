@@ -105,6 +105,10 @@ class _Gauges(Collector):
                 ("replicas_desired", "Replicas Lull wants; in Recommend, would want."),
                 ("requests_per_second", "Requests arriving per second; absent while unknown."),
                 ("backlog", "Requests waiting; absent while unknown."),
+                (
+                    "capacity_requests_per_second",
+                    "What one replica does that always has work, as learned; absent while unknown.",
+                ),
                 ("data_age_seconds", "Seconds since the demand was last known; absent while it never was."),
             )
         }
@@ -122,6 +126,7 @@ class _Gauges(Collector):
             }
             if model.decision is not None:
                 values |= {"replicas": model.decision.before, "replicas_desired": model.decision.after}
+                values["capacity_requests_per_second"] = model.decision.evidence.get("capacity_rps")
                 reason.add_metric([*key, str(model.decision.reason)], 1)
             for name, value in values.items():
                 if value is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lull.adapters.mirror import Kind, Mirror
-from lull.adapters.objects import Workload
+from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
 from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
 from lull.model.reason import Reason
@@ -92,6 +92,7 @@ _SELECTOR_FORM: Final = re.compile(
 )
 _SELECTOR_WORDS: Final = {"=": "In", "==": "In", "in": "In", "!=": "NotIn", "notin": "NotIn"}
 
+_REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 _UNMEASURED = Signals(fault=Fault(Reason.NO_READY_PODS, "there is no target to measure"))
 _NOWHERE = Located(None, None, Pods((), ()))
 
@@ -99,7 +100,14 @@ _NOWHERE = Located(None, None, Pods((), ()))
 def _target(at: Located) -> Target | None:
     if at.replicas is None:
         return None
-    return Target(at.replicas, ready=len(at.pods.ready), drains=all(pod.drains for pod in at.pods.live))
+    drains = all(pod.drains for pod in at.pods.live)
+    return Target(at.replicas, len(at.pods.ready), drains, revision=_revision(at.pods.ready))
+
+
+def _revision(pods: Iterable[Pod]) -> str | None:
+    """The revision that the pods are of, as Deployments, StatefulSets and DaemonSets label them."""
+    told = {next((pod.labels[name] for name in _REVISION_LABELS if name in pod.labels), None) for pod in pods}
+    return told.pop() if len(told) == 1 else None
 
 
 def _watched(mirror: Mirror, model: InferenceDeployment) -> Workload | None:

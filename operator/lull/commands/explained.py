@@ -59,7 +59,13 @@ def _headline(found: Found) -> RenderableType:
 
 def _faults(found: Found) -> list[Text]:
     """Conditions that are not as they should be."""
-    good = {"Ready": "True", "MetricsAvailable": "True", "ScalingActive": "True", "DrainMissing": "False"}
+    good = {
+        "Ready": "True",
+        "MetricsAvailable": "True",
+        "ScalingActive": "True",
+        "CapacityKnown": "True",
+        "DrainMissing": "False",
+    }
     return [
         Text(f"{c['type']} {c['status']}: {c['message']}", style="yellow")
         for c in found["conditions"]

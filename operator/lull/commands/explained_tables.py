@@ -27,7 +27,11 @@ _GUARDS: Final = {
     "left_at_zero": "zero by hand",
     "paused": "mode Paused",
 }
-_TOLD: Final = {"arrivals_rps", "backlog", "sizing_rps", "replica_limit_rps", "need", "safe", "start_to", "keep_to"}
+_CAPACITY: Final = ("capacity_rps", "capacity_prior_rps", "capacity_windows")
+_TOLD: Final = {
+    *("arrivals_rps", "backlog", "sizing_rps", "replica_limit_rps", "need", "safe", "start_to", "keep_to"),
+    *_CAPACITY,
+}
 """Evidence that has a row of its own; all other evidence is listed under its own name."""
 _NO_START: Final = "no start was seen yet: from others of its runtime, and the operator's cold start"
 _ALL_LEVELS: Final = 100
@@ -78,7 +82,7 @@ def forecast(found: Found, width: int) -> Table | None:
 def sizing(found: Found) -> Table:
     """The numbers that the size rests on."""
     made = table("Size", "", "")
-    for name, value in (*_load(found), *_size(found), *_costs(found), *_more(found)):
+    for name, value in (*_load(found), *_capacity(found), *_size(found), *_costs(found), *_more(found)):
         made.add_row(name, Text(value))
     return made
 
@@ -93,6 +97,17 @@ def _load(found: Found) -> list[tuple[str, str]]:
         ("work on a request", UNKNOWN if service_s is None else f"{number(1000.0 * service_s)} ms"),
         ("known", UNKNOWN if age_s is None else f"{duration(age_s)} ago"),
     ]
+
+
+def _capacity(found: Found) -> list[tuple[str, str]]:
+    """What a replica does that always has work, and how that is known."""
+    evidence = found["decision"]["evidence"] if found["decision"] else {}
+    learned_rps, prior_rps, windows = (evidence.get(name) for name in _CAPACITY)
+    if learned_rps is None:
+        return []
+    origin = "not stated" if prior_rps is None else f"stated {number(prior_rps)}"
+    told = f"{number(learned_rps)} requests/s ({origin}, {number(windows or 0.0)} windows seen)"
+    return [("one busy replica does", told)]
 
 
 def _size(found: Found) -> list[tuple[str, str]]:

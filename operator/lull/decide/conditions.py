@@ -8,15 +8,20 @@ from lull.model.reason import Reason
 from lull.settings import Mode
 
 
-def conditions(model: ModelView, mode: Mode, known_s_ago: float | None) -> tuple[Condition, ...]:
+def conditions(
+    model: ModelView, mode: Mode, known_s_ago: float | None, *, has_capacity: bool = False
+) -> tuple[Condition, ...]:
     """All conditions of one model.
 
     Args:
         model: what was seen.
         mode: mode in force.
         known_s_ago: seconds since demand was last known; None = never.
+        has_capacity: whether it is known what a replica can do; told where the spec does not say it.
     """
     found = [_ready(model), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
+    if not model.deployment.spec.capacity.is_stated:
+        found.append(_capacity_known(has_capacity))
     if not model.deployment.is_owner and model.target is not None:
         found.append(_drain_missing(model.target.drains))
     return tuple(found)
@@ -107,6 +112,23 @@ def _metrics_available(model: ModelView, known_s_ago: float | None) -> Condition
     is_early = fault.reason in (Reason.NO_READY_PODS, Reason.AWAITING_FIRST_SCRAPE)
     status = ConditionStatus.UNKNOWN if is_early else ConditionStatus.FALSE
     return Condition(ConditionType.METRICS_AVAILABLE, status, fault.reason, f"{fault.message}; demand {age}")
+
+
+def _capacity_known(is_known: bool) -> Condition:  # noqa: FBT001 - the only argument, and a claim
+    if is_known:
+        return Condition(
+            ConditionType.CAPACITY_KNOWN,
+            ConditionStatus.TRUE,
+            Reason.CAPACITY_LEARNED,
+            "spec.capacity is not stated; what one replica can do is learned from what replicas do",
+        )
+    return Condition(
+        ConditionType.CAPACITY_KNOWN,
+        ConditionStatus.FALSE,
+        Reason.CAPACITY_UNKNOWN,
+        "spec.capacity is not stated, and no replica has shown for a whole window yet what it can do, so the size is "
+        "held; send it requests, or state spec.capacity.requestsPerSecond or spec.capacity.concurrency",
+    )
 
 
 def _age(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,8 +29,12 @@ def decide(
     arrivals_rps: F64,
     sizing_rps: F64,
     backlog: F64,
+    capacity: Mapping[str, F64],
 ) -> tuple[list[Decision], Trail]:
-    """One decision per model that has a target, in order, and how they came about; "no change" is one too."""
+    """One decision per model that has a target, in order, and how they came about; "no change" is one too.
+
+    ``capacity`` tells by name what the limits rest on; it and the other columns are (N,), NaN = unknown.
+    """
     proposals = [wanted(facts)]
     for guard in GUARDS:
         proposals.append(guard(proposals[-1], facts))
@@ -41,6 +45,7 @@ def decide(
         "backlog": backlog,
         "sizing_rps": sizing_rps,
         "replica_limit_rps": limits.rps,
+        **capacity,
         "need": facts.need,
         "safe": facts.safe,
         "start_to": _asked(facts.start_to),

@@ -108,7 +108,10 @@ def _may_act(models: Sequence[ModelView]) -> Bools:
 
 
 def _why_unknown(model: ModelView) -> Reason:
-    return model.signals.fault.reason if model.signals.fault else Reason.SERVICE_TIME_UNKNOWN
+    if model.signals.fault:
+        return model.signals.fault.reason
+    is_stated = model.deployment.spec.capacity.is_stated
+    return Reason.SERVICE_TIME_UNKNOWN if is_stated else Reason.CAPACITY_UNKNOWN
 
 
 def _or(value: float | None, default: float) -> float:

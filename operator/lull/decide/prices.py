@@ -31,7 +31,8 @@ Steeper, one day of one model that misses more than it may makes all that comes 
 _STEEPEST: Final = 2.0
 """Most that a stretch of time adds to the price's logarithm: one incident does not set the price for weeks."""
 
-_RANGE: Final = (1e-2, 1e3)
+_RANGE: Final = (1e-2, 30.0)
+"""A series of rare bursts cannot keep its share at any price; beyond thirty a burst would hold its replicas for days."""
 
 
 class Prices:

@@ -9,7 +9,7 @@ is, and the least of what its objectives allow. Three laws tell it, each where w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -44,6 +44,13 @@ class Limits:
     """The same with the scale-in margin."""
     is_unreachable: Bools
     """Even an idle replica takes longer than a threshold."""
+    nominal_rps: F64
+    """What a replica can do that always has work, as it is stated, or as one request at a time has it; NaN also where
+    another law than that of slots has a say."""
+    capacity_rps: F64
+    """The same as it was learned."""
+    slots: F64
+    """Requests that one replica works on at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ def limits(
     specs: Sequence[Spec],
     measured_service_s: F64,
     *,
+    factor: F64 | None = None,
     variability: F64 | None = None,
     batches: Batches | None = None,
     decoding: Decoding | None = None,
@@ -83,37 +91,55 @@ def limits(
     """What one replica of each model may be given so that every objective holds.
 
     A capacity in requests per second is a server that works on one request at a time, for 1/capacity seconds. A
-    capacity in concurrency takes the measured service time, and is unknown without one. Where batches or tokens of a
-    model are known, their law replaces that one; where they are not, an objective of tokens cannot be computed, and
-    the capacity is planned with short queues until it can.
+    capacity in concurrency takes the measured service time, and is unknown without one. So is one that is not stated,
+    which starts from one request at a time. Where batches or tokens of a model are known, their law replaces that one;
+    where they are not, an objective of tokens cannot be computed, and the capacity is planned with short queues until
+    it can.
 
     Args:
         specs: of N models.
         measured_service_s: mean seconds of work on a request, (N,); NaN = unknown.
+        factor: of the capacity that was learned over that, (N,); absent = 1.
         variability: squared coefficient of variation of the gaps between arrivals at one replica, (N,), NaN or absent
             = Poisson; see ``erlang.spread``. The law of batches is for Poisson arrivals alone.
         batches: of servers that batch whole requests.
         decoding: of servers that generate tokens.
     """
     asked, count = Objectives.of(specs), len(specs)
-    replica = _Replica(
-        slots=np.array([_slots(spec.capacity) for spec in specs], dtype=np.float64),
-        service_s=np.array(
-            [_service_s(spec.capacity, measured_service_s[i]) for i, spec in enumerate(specs)], dtype=np.float64
-        ),
+    times = np.ones(count) if factor is None else factor
+    replica = replace(
+        _replicas(specs, measured_service_s, times),
         peakedness=np.ones(count) if variability is None else peakedness(variability),
         batches=batches,
         decoding=decoding,
     )
     full, safe, lost = np.empty(len(asked.at)), np.empty(len(asked.at)), np.zeros(len(asked.at), dtype=bool)
+    is_by_slots = np.ones(count, dtype=bool)
     for those, law in _laws(asked, replica):
         full[those], lost[those] = law(asked.only(those), replica)
         safe[those], _ = law(asked.within(SCALE_IN_MARGIN).only(those), replica)
+        is_by_slots[asked.at[those]] &= law is _by_slots
+    capacity_rps = np.where(is_by_slots, replica.slots / replica.service_s, np.nan)
     return Limits(
         rps=_least(full, asked.at, count),
         safe_rps=_least(np.fmin(safe, full), asked.at, count),
         is_unreachable=_any(lost, asked.at, count),
+        nominal_rps=capacity_rps / times,
+        capacity_rps=capacity_rps,
+        slots=replica.slots,
     )
+
+
+def _replicas(specs: Sequence[Spec], measured_service_s: F64, factor: F64) -> _Replica:
+    """One replica of each model, as it is stated, or works on one request at a time, times what was learned."""
+    slots = np.array([_slots(spec.capacity) for spec in specs], dtype=np.float64)
+    service_s = np.array(
+        [_service_s(spec.capacity, measured_service_s[i]) for i, spec in enumerate(specs)], dtype=np.float64
+    )
+    # Where a request's time is measured, a replica that does more can only do so by working on more at a time.
+    is_timed = np.array([spec.capacity.requests_per_second is None for spec in specs], dtype=bool)
+    at_a_time = slots * np.where(is_timed, np.maximum(factor, 1.0), 1.0)
+    return _Replica(at_a_time, service_s * (at_a_time / slots) / factor, np.ones(len(specs)), None, None)
 
 
 def _laws(asked: Objectives, replica: _Replica) -> list[tuple[Bools, _Law]]:

@@ -38,25 +38,29 @@ class Load:
     """Pods are missing in the numbers: true demand may be higher, never lower."""
 
 
-def estimate(models: Sequence[ModelView], *, window_s: float) -> Load:
+def estimate(models: Sequence[ModelView], *, window_s: float, work_s: F64 | None = None) -> Load:
     """Load of every model.
 
     Args:
         models: what was seen.
+        work_s: seconds of work on a request as they were learned, (N,); NaN = unknown, as when absent. They count where
+            no capacity is stated.
         window_s: seconds over which the servers' rates were taken.
     """
     signals = [model.signals for model in models]
+    learned_s = [None] * len(models) if work_s is None else [_known(value) for value in work_s]
+    pairs = list(zip(models, learned_s, strict=True))
     completions = _column([s.completions_rps for s in signals])
     growth = _column([s.backlog_growth_rps for s in signals])
     arrivals = np.maximum(completions + np.nan_to_num(growth), 0.0)
-    backlog = _column([_waiting(model) for model in models])
+    backlog = _column([_waiting(model, known_s) for model, known_s in pairs])
     # The mean over the window lags a burst by half of it; its newest part may only add.
     upper = np.fmax(arrivals + UPPER_Z * np.sqrt(arrivals / window_s), _column([s.recent_rps for s in signals]))
     upper = np.where(np.isnan(arrivals), np.nan, upper)
     return Load(
         arrivals_rps=arrivals,
         backlog=backlog,
-        service_time_s=_column([_service_time_s(model) for model in models]),
+        service_time_s=_column([_service_time_s(model, known_s) for model, known_s in pairs]),
         sizing_rps=upper + np.nan_to_num(backlog) / DRAIN_S,
         is_lower_bound=np.array(
             [s.fault is not None and s.fault.reason is Reason.PARTIAL_DATA for s in signals], dtype=bool
@@ -64,33 +68,44 @@ def estimate(models: Sequence[ModelView], *, window_s: float) -> Load:
     )
 
 
-def _waiting(model: ModelView) -> float | None:
-    """Requests in queues; where a server tells only queue plus work, what all replicas work on is taken off."""
+def _waiting(model: ModelView, learned_s: float | None) -> float | None:
+    """Requests in queues; where a server tells only queue plus work, what all replicas work on is taken off.
+
+    Without a stated capacity that is what they complete in the time that work is known to take (Little's law).
+    """
     signals, target = model.signals, model.target
     if signals.waiting is not None or signals.in_flight is None or target is None:
         return signals.waiting
     capacity = model.deployment.spec.capacity
+    each_s = 1.0 / capacity.requests_per_second if capacity.requests_per_second else learned_s
     if capacity.concurrency is not None:
         busy = float(capacity.concurrency * target.ready)
+    elif each_s is not None:
+        busy = max(float(target.ready), (signals.completions_rps or 0.0) * each_s)
     else:
-        assert capacity.requests_per_second is not None  # noqa: S101 - the CRD has exactly one of the two
-        busy = max(float(target.ready), (signals.completions_rps or 0.0) / capacity.requests_per_second)
+        return None
     return max(0.0, signals.in_flight - busy)
 
 
-def _service_time_s(model: ModelView) -> float | None:
+def _service_time_s(model: ModelView, learned_s: float | None) -> float | None:
     """Mean time of work; where a server's own figure contains the wait, Little's law bounds it.
 
     No more than the replicas' slots can be worked on at a time, so service takes at most slots over completions. All
     replicas count, the Ready ones or not: completions are of the whole window, and a pod that failed a moment ago
-    made the others no faster.
+    made the others no faster. Without a stated capacity what was learned counts, for nobody knows the slots.
     """
     signals, target, slots = model.signals, model.target, model.deployment.spec.capacity.concurrency
+    if learned_s is not None and not model.deployment.spec.capacity.is_stated:
+        return learned_s
     measured_s = signals.service_time_s
     if measured_s is None or not signals.has_wait_in_service or slots is None or target is None:
         return measured_s
     replicas = max(target.replicas, target.ready)
     return min(measured_s, slots * replicas / signals.completions_rps) if signals.completions_rps else measured_s
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _column(values: Sequence[float | None]) -> F64:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from lull.model.arrays import F64, I64
 from lull.model.learned import Learned
+from lull.model.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What one round teaches the forecast, the accounts and the prices, aligned with ``uids``; NaN = unknown."""
+    """What one round teaches, aligned with ``uids``; NaN = unknown."""
 
     uids: Sequence[str]
     arrivals_rps: F64
@@ -46,5 +47,7 @@ class Lesson:
     costs: Costs
     learned: Learned
     """What was learned of how servers' times grow with their load; it stands for what was known before."""
+    window: Window
+    """What the replicas showed of what one of them can do."""
     unseen: Collection[str] = ()
     """Uids of models that are there and were not seen this time: what was learned of them is kept."""

@@ -73,6 +73,8 @@ class Target:
     """Pods that are Ready and not on their way out."""
     drains: bool
     """Whether its pods pause before they stop."""
+    revision: str | None = None
+    """Revision of the pod template that all its Ready pods are of; None = not told, or they are of several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     SCALING_ACTIVE = "ScalingActive"
     METRICS_AVAILABLE = "MetricsAvailable"
+    CAPACITY_KNOWN = "CapacityKnown"
     DRAIN_MISSING = "DrainMissing"
 
 

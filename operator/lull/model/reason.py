@@ -55,6 +55,10 @@ class Reason(StrEnum):
     """The Ready pods became so only a moment ago, and none has been scraped yet."""
     SERVICE_TIME_UNKNOWN = "ServiceTimeUnknown"
     """The capacity is a concurrency and no request was timed yet."""
+    CAPACITY_UNKNOWN = "CapacityUnknown"
+    """The capacity is not stated, and no replica has shown for a whole window yet what it can do."""
+    CAPACITY_LEARNED = "CapacityLearned"
+    """The capacity is not stated; what replicas do tells it."""
 
     # The model and its target.
     SERVING = "Serving"

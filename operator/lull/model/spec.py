@@ -134,10 +134,15 @@ class Slo(_Struct, frozen=True):
 
 
 class Capacity(_Struct, frozen=True):
-    """What one replica can do; exactly one of the two is set."""
+    """What one replica can do; one of the two is set, or neither where it is to be learned."""
 
     requests_per_second: Number | None = None
     concurrency: int | None = None
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether anything is."""
+        return self.requests_per_second is not None or self.concurrency is not None
 
 
 class Policy(_Struct, frozen=True):
@@ -192,8 +197,8 @@ class Spec(_Struct, frozen=True):
 
     server: Server
     slo: Slo
-    capacity: Capacity
     max_replicas: int
+    capacity: Capacity = Capacity()
     min_replicas: int = 1
     mode: Mode | None = None
     template: dict[str, Any] | None = None
@@ -254,12 +259,15 @@ def _fault_of(spec: Spec) -> str | None:
     checks = {
         "spec needs exactly one of template and scaleTargetRef": (spec.template is None)
         != (spec.scale_target_ref is None),
-        "spec.capacity needs exactly one of requestsPerSecond and concurrency": (capacity.requests_per_second is None)
-        != (capacity.concurrency is None),
-        "spec.capacity.concurrency needs a measured service time, which runtime generic does not have": (
-            capacity.concurrency is None or spec.server.runtime is not Runtime.GENERIC
+        "spec.capacity takes at most one of requestsPerSecond and concurrency": (
+            capacity.requests_per_second is None or capacity.concurrency is None
         ),
-        "spec.capacity must be greater than 0": (capacity.requests_per_second or capacity.concurrency or 0) > 0,
+        "spec.capacity.requestsPerSecond is required with runtime generic, which times no request": (
+            capacity.requests_per_second is not None or spec.server.runtime is not Runtime.GENERIC
+        ),
+        "spec.capacity must be greater than 0": all(
+            value is None or value > 0 for value in (capacity.requests_per_second, capacity.concurrency)
+        ),
         "spec.slo.objectives must not be empty": len(spec.slo.objectives) > 0,
         "spec.slo.objectives need a percentile of at least 50 and below 100, and a threshold above 0": all(
             50.0 <= objective.percentile < 100.0 and objective.threshold > 0.0 for objective in spec.slo.objectives

@@ -17,6 +17,7 @@ _MENDS: Final = {
     Reason.SCALED_TO_ZERO_BY_HAND: "scale the target up by hand, and Lull goes on from there",
     Reason.STEP_LIMITED: "the step policies of spec.behavior allow more when their periods have passed",
     Reason.DIRECTION_DISABLED: "selectPolicy Disabled in spec.behavior closes this direction; change it to open it",
+    Reason.CAPACITY_UNKNOWN: "a minute of requests shows what a replica can do; spec.capacity would say it at once",
     Reason.OBJECTIVE_UNREACHABLE: "a faster replica or a longer threshold would make the objective reachable; "
     "more replicas would not",
 }

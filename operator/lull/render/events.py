@@ -13,6 +13,7 @@ from lull.render.sentences import sentence
 _BAD = {
     ConditionType.READY: ConditionStatus.FALSE,
     ConditionType.METRICS_AVAILABLE: ConditionStatus.FALSE,
+    ConditionType.CAPACITY_KNOWN: ConditionStatus.FALSE,
     ConditionType.DRAIN_MISSING: ConditionStatus.TRUE,
 }
 
@@ -25,7 +26,7 @@ _REFUSALS = {
     Reason.SCALE_REFUSED,
 }
 
-_NO_NEWS = {Reason.NO_READY_PODS, Reason.TARGET_NOT_FOUND}
+_NO_NEWS = {Reason.NO_READY_PODS, Reason.TARGET_NOT_FOUND, Reason.CAPACITY_UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _TAILS: Final = {
     Reason.OBJECTIVE_UNREACHABLE: "an idle replica alone is slower than the threshold; more replicas cannot mend that",
     Reason.PARTIAL_DATA: "pods are missing in the numbers, so nothing is taken away",
     Reason.SERVICE_TIME_UNKNOWN: "the capacity is a concurrency and no request was timed yet",
+    Reason.CAPACITY_UNKNOWN: "what a replica can do is neither stated nor learned yet; "
+    "spec.capacity.requestsPerSecond or concurrency states it",
     Reason.PAUSED: "mode is Paused",
     Reason.SCALED_TO_ZERO_BY_HAND: "the target was scaled to zero; Lull leaves it there",
 }
