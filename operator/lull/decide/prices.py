@@ -32,7 +32,7 @@ _STEEPEST: Final = 2.0
 """Most that a stretch of time adds to the price's logarithm: one incident does not set the price for weeks."""
 
 _RANGE: Final = (1e-2, 30.0)
-"""A series of rare bursts cannot keep its share at any price; beyond thirty a burst would hold its replicas for days."""
+"""A series of rare bursts cannot keep its share at any price: beyond thirty, each would hold its replicas for days."""
 
 
 class Prices:
