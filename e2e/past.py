@@ -26,9 +26,10 @@ def write_past(namespace: str, rates: Mapping[str, RateAt], *, days: float) -> N
     text = "\n".join(_openmetrics(namespace, rates, now_s - int(days * 86_400.0), now_s))
     kubectl(
         *("-n", "monitoring", "exec", "-i", "deploy/prometheus", "-c", "prometheus", "--", "sh", "-c"),
-        "cat > /prometheus/past.om"
-        " && promtool tsdb create-blocks-from openmetrics /prometheus/past.om /prometheus > /dev/null"
-        " && rm /prometheus/past.om",
+        # Its file system is read-only but for the store.
+        "mkdir -p /prometheus/past && export TMPDIR=/prometheus/past && cat > /prometheus/past/past.om"
+        " && promtool tsdb create-blocks-from openmetrics /prometheus/past/past.om /prometheus > /dev/null"
+        " && rm -r /prometheus/past",
         stdin=text,
         timeout_s=300.0,
     )

@@ -368,3 +368,31 @@ def test_an_error_over_a_median_of_nothing_is_unknown() -> None:
     rates[::100] = 3.0
     error = told(rates).forecast().error_ratio
     assert not np.isinf(error).any()
+
+
+def test_quantiles_hold_what_they_promise() -> None:
+    """Share of targets at or below each quantile; where nothing came and nothing had come, any quantile is right."""
+    rates, settled = unclean(5000, 14, seed=1), 1500
+    forecaster, issued = Forecaster(14, STEP_S), []
+    for i, row in enumerate(rates):
+        forecaster.learn(row, (START + i) * STEP_S)
+        issued.append(forecaster.forecast().quantiles_rps)
+    for row, horizon in enumerate(HORIZONS):
+        highest = np.lib.stride_tricks.sliding_window_view(rates[1:], horizon, axis=0).max(axis=-1)
+        promised = np.array([quantiles[:, row] for quantiles in issued[settled : len(highest)]])
+        matters = (highest[settled:] > 0.0) | (highest[settled - horizon : len(highest) - horizon] > 0.0)
+        for level in (0.9, 0.95, 0.99):
+            share = (highest[settled:] <= promised[:, LEVELS.index(level)])[matters].mean()
+            assert share == pytest.approx(level, abs=0.02), (horizon, level)
+
+
+def test_silence_is_expected_to_last_about_as_long_as_silences_did() -> None:
+    """Every half hour a request: after 25 silent minutes one is due soon, right after one it is not."""
+    rates = np.zeros((30 * 120, 1))
+    rates[::30] = 1.0
+    forecaster = told(rates[:-28])
+    fresh = forecaster.forecast().busy_chance[HORIZONS.index(1), 0]
+    tell(forecaster, rates[-28:], START + len(rates) - 28)
+    due = forecaster.forecast().busy_chance[HORIZONS.index(1), 0]
+    assert fresh < 0.1
+    assert due > 0.5
