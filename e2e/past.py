@@ -33,7 +33,7 @@ def write_past(namespace: str, rates: Mapping[str, RateAt], *, days: float) -> N
         stdin=text,
         timeout_s=300.0,
     )
-    asked = f'count_over_time(lull_model_requests_per_second{{namespace="{namespace}"}}[{days}d])'
+    asked = f'count_over_time(lull_model_requests_per_second{{namespace="{namespace}"}}[{int(days * 24.0)}h])'
     # Prometheus looks for new blocks once a minute.
     eventually(lambda: values(asked), lambda counts: len(counts) == len(rates) and min(counts) > 1000, within_s=180)
 
