@@ -44,6 +44,7 @@ def past_of(
     count: int = 4,
     apart: bool = True,
     asked: list[Request] | None = None,
+    unanswered: int = 0,
 ) -> dict[str, F64]:
     def answer(request: Request) -> Reply:
         if asked is not None:
@@ -56,7 +57,9 @@ def past_of(
         end_s = START_S + (count - 1) * STEP_S
         alone = told_apart(models) if apart else set()
         try:
-            return asyncio.run(read_past(prometheus, models, alone, START_S, end_s, STEP_S))
+            past, failures = asyncio.run(read_past(prometheus, models, alone, START_S, end_s, STEP_S))
+            assert len(failures) == unanswered
+            return past
         finally:
             prometheus.close()
 
@@ -111,7 +114,7 @@ def test_two_weeks_are_asked_for_in_pieces_that_prometheus_allows() -> None:
 
 
 def test_half_an_answer_is_better_than_none() -> None:
-    past = past_of(a_model(), own=failure(422, "too many samples"), servers=matrix((CHAT, steps("1"))))
+    past = past_of(a_model(), own=failure(422, "too many samples"), servers=matrix((CHAT, steps("1"))), unanswered=1)
     assert past["uid-demo-chat"][0] == 1.0
 
 
@@ -122,4 +125,4 @@ def test_no_answer_at_all_is_an_error() -> None:
 
 def test_a_partial_answer_is_not_learned_as_silence() -> None:
     told = matrix((CHAT, steps("1")), warnings=["store gone"])
-    assert np.isnan(past_of(a_model(), own=matrix(), servers=told)["uid-demo-chat"]).all()
+    assert np.isnan(past_of(a_model(), own=matrix(), servers=told, unanswered=1)["uid-demo-chat"]).all()

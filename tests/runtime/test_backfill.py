@@ -114,6 +114,45 @@ def test_a_prometheus_that_fails_costs_nothing_and_is_tried_again() -> None:
         assert world.looks_back(NOW_S + 301.0) == 1
 
 
+def test_what_is_known_in_part_because_a_query_failed_is_read_again_soon_and_then_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own, broken = hours_at(40.0, "chat"), {"is": True}
+    completions = {"metric": {"namespace": "demo", "model": "chat"}, "values": [[NOW_S // STEP_S * STEP_S, "3"]]}
+
+    def answer(request: Request) -> Reply:
+        if "lull_model" in request.query["query"]:
+            return failure(503, "starting") if broken["is"] else own(request)
+        return success("matrix", [completions])
+
+    with a_world(answer, a_model()) as (world, _):
+        assert world.looks_back() == 0
+        assert "starting" in caplog.records[-1].__dict__["error"]
+        broken["is"] = False
+        assert world.looks_back(NOW_S + 31.0) == 1
+        world.lives(NOW_S + STEP_S)
+        assert world.median_rps("uid-demo-chat") == pytest.approx(40.0, rel=0.05)
+    broken["is"] = True
+    with a_world(answer, a_model()) as (world, _):
+        assert [world.looks_back(), world.looks_back(NOW_S + 31.0)] == [0, 1]
+
+
+def test_rounds_that_pass_while_the_past_is_learned_do_not_lose_it() -> None:
+    async def while_rounds_pass(world: World) -> None:
+        learning = asyncio.create_task(world.backfill.run(world.models, NOW_S))
+        rounds = 0
+        while not learning.done():
+            world.backfill.take_over()
+            rounds += 1
+            await asyncio.sleep(0.001)
+        assert rounds > 2
+        world.backfill.take_over()
+
+    with a_world(hours_at(40.0, "chat"), a_model()) as (world, _):
+        asyncio.run(while_rounds_pass(world))
+        assert world.median_rps("uid-demo-chat") == pytest.approx(40.0, rel=0.05)
+
+
 def test_a_model_that_the_memory_does_not_know_yet_waits() -> None:
     with a_world(hours_at(40.0, "chat", "late"), a_model()) as (world, peer):
         world.looks_back()

@@ -28,8 +28,10 @@ async def read_past(
     start_s: float,
     end_s: float,
     step_s: float,
-) -> dict[str, F64]:
+) -> tuple[dict[str, F64], list[LullError]]:
     """Mean rate of each step from ``start_s`` to ``end_s`` inclusive by uid, (T,) each; NaN where nothing is known.
+
+    What Prometheus did not answer is told beside it: nothing known may then mean nothing heard.
 
     Args:
         prometheus: where to read.
@@ -63,7 +65,7 @@ async def read_past(
             write_tracks(row, _of_lull(model, tracks), span[0], step_s)
     if failures and not answers:
         raise failures[0]
-    return past
+    return past, failures
 
 
 def _queries(models: Sequence[InferenceDeployment], step_s: float) -> Iterator[tuple[str, str]]:

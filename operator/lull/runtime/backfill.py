@@ -31,6 +31,7 @@ _AT_A_TIME: Final = 200
 """Models that are learned together; it bounds the memory of what is not the fleet's yet."""
 
 _RETRY_AFTER_S: Final = 300.0
+_RETRY_FAILED_AFTER_S: Final = 30.0
 _PIECE: Final = 200
 """Steps that are learned before the loop gets a turn."""
 
@@ -48,7 +49,7 @@ class Backfill:
         self._prometheus = prometheus
         self._memory = memory
         self._settings = settings
-        self._tried: dict[str, float] = {}
+        self._due_s: dict[str, float] = {}
         self._done: set[str] = set()
         self._learned: list[tuple[Sequence[str], Forecaster]] = []
 
@@ -56,7 +57,7 @@ class Backfill:
         """Reads and learns once for the models that lack a past; returns for how many there was one."""
         alive = {model.uid: model for model in models}
         self._done &= alive.keys()
-        self._tried = {uid: at_s for uid, at_s in self._tried.items() if uid in alive}
+        self._due_s = {uid: due_s for uid, due_s in self._due_s.items() if uid in alive}
         lacking = [model for uid, model in alive.items() if self._is_due(uid, now_s)]
         own_series = told_apart(alive.values())
         found = 0
@@ -73,23 +74,29 @@ class Backfill:
 
     def _is_due(self, uid: str, now_s: float) -> bool:
         is_known = uid in self._memory.columns
-        return is_known and uid not in self._done and now_s - self._tried.get(uid, -np.inf) >= _RETRY_AFTER_S
+        return is_known and uid not in self._done and now_s >= self._due_s.get(uid, -np.inf)
 
     async def _fill(self, models: Sequence[InferenceDeployment], own_series: set[str], now_s: float) -> int:
         step_s = self._settings.forecast_step_s
         # The step that runs now is the loop's.
         end_s = (now_s // step_s - 1) * step_s
-        for model in models:
-            self._tried[model.uid] = now_s
         try:
-            past = await read_past(self._prometheus, models, own_series, end_s - SPAN_S, end_s, step_s)
+            past, failures = await read_past(self._prometheus, models, own_series, end_s - SPAN_S, end_s, step_s)
         except LullError as error:
-            _LOG.warning("the past could not be read", extra={"error": str(error), "models": len(models)})
-            return 0
+            past, failures = {}, [error]
         known = {uid: rates for uid, rates in past.items() if np.isfinite(rates).any()}
+        if failures:
+            told = {"error": str(failures[0]), "failures": len(failures), "models": len(models)}
+            _LOG.warning("some of the past could not be read", extra=told)
+            # A passing fault must not cost a model its past: what is known in part is taken the second time.
+            known = {uid: rates for uid, rates in known.items() if uid in self._due_s}
+        again_s = now_s + (_RETRY_FAILED_AFTER_S if failures else _RETRY_AFTER_S)
+        self._due_s |= {model.uid: again_s for model in models}
         self._done |= known.keys()
         if known:
-            self._learned.append((list(known), await self._learn(known, end_s)))
+            learned = await self._learn(known, end_s)
+            # Only now: the loop takes the list away between two rounds, and it took some rounds to learn.
+            self._learned.append((list(known), learned))
             _LOG.info("learned the past", extra={"models": len(known)})
         return len(known)
 
