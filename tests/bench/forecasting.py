@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from figures import MODELS, Figure, median_s
 
-from lull.forecast.experts import Expert
+from lull.forecast.experts import HORIZONS, Expert
 from lull.forecast.forecaster import Forecaster
 from lull.model.arrays import F32, F64
 
@@ -56,7 +56,7 @@ def forecasting() -> list[Figure]:
     copied = [np.empty_like(array) for array in rest]
     copy_s = median_s(_UPDATES, lambda: [np.copyto(to, array) for to, array in zip(copied, rest, strict=True)])
     return [
-        Figure("forecast/update of 10000 series at 6 horizons", 1e3 * update_s, "CPU ms", 100.0),
+        Figure(f"forecast/update of 10000 series at {len(HORIZONS)} horizons", 1e3 * update_s, "CPU ms", 100.0),
         Figure("forecast/update against one copy of the state beside the history", update_s / copy_s, "ratio"),
         Figure("forecast/history of 14 days for 10000 series", _megabytes(history), "MB", 300.0),
         Figure("forecast/state beside the history", _megabytes(rest), "MB"),

@@ -91,7 +91,7 @@ def _after_a_day_with_a_peak(noise: float) -> np.ndarray:
 
 
 def test_what_rose_clearly_a_day_ago_is_added_to_today() -> None:
-    rises = [0.0, 0.0, *[3.0 - 0.2 * math.sqrt(2.0 * math.log(h)) for h in (5, 10, 20, 60)]]
+    rises = [0.0 if h < 4 else 3.0 - 0.2 * math.sqrt(2.0 * math.log(h)) for h in HORIZONS]
     np.testing.assert_allclose(_after_a_day_with_a_peak(noise=0.2), [6.0 + rise for rise in rises], rtol=1e-5)
 
 

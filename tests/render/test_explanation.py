@@ -149,7 +149,7 @@ def test_the_forecast_is_told_by_horizon_with_who_leads() -> None:
     found = explained(story, some_signals(20.0))["forecast"]
     forecast = story.memory.forecaster.forecast()
     (column,) = story.memory.find([story.model.uid])
-    assert [horizon["horizon_s"] for horizon in found["horizons"]] == [10.0, 20.0, 50.0, 100.0, 200.0, 600.0]
+    assert [horizon["horizon_s"] for horizon in found["horizons"]] == [STEP_S * h for h in (1, 2, 3, 5, 8, 12, 20, 60)]
     for row, horizon in enumerate(found["horizons"]):
         assert list(horizon["quantiles_rps"]) == ["0.5", "0.8", "0.9", "0.95", "0.99", "0.997"]
         told = list(horizon["quantiles_rps"].values())

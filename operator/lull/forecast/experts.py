@@ -18,7 +18,7 @@ from lull.model.arrays import F32, F64, Bools
 DAY_S: Final = 86_400.0
 WEEK_S: Final = 7.0 * DAY_S
 
-HORIZONS: Final = (1, 2, 5, 10, 20, 60)
+HORIZONS: Final = (1, 2, 3, 5, 8, 12, 20, 60)
 """Steps ahead."""
 
 
