@@ -49,10 +49,18 @@ def _a_slow_model(namespace: str, name: str, prediction: str, *, least: int = 1)
     return model
 
 
-def _daily(spike_at_s: float, seed: int, at_s: float) -> float:
+def _is_spike(spike_at_s: float, at_s: float) -> bool:
+    return (at_s - spike_at_s) % DAY_S < SPIKE_S
+
+
+def _daily_rps(spike_at_s: float, seed: int, at_s: float) -> float:
     """Requests per second of half a minute of such a day, as chance would have them."""
-    rps = PEAK_RPS if (at_s - spike_at_s) % DAY_S < SPIKE_S else BASE_RPS
+    rps = PEAK_RPS if _is_spike(spike_at_s, at_s) else BASE_RPS
     return float(np.random.default_rng([seed, int(at_s)]).poisson(rps * EVERY_S)) / EVERY_S
+
+
+def _daily_replicas(spike_at_s: float, at_s: float) -> float:
+    return 4.0 if _is_spike(spike_at_s, at_s) else 1.0
 
 
 def _ready(name: str, namespace: str) -> Any:
@@ -67,7 +75,9 @@ def test_a_spike_of_every_day_is_met_and_not_followed(namespace: str) -> None:
     # Names of this run alone: the store still has the past of the run before.
     off, ahead = (f"{name}-{int(spike_at_s) // 60}" for name in ("off", "ahead"))
     names = (off, ahead)
-    write_past(namespace, {name: partial(_daily, spike_at_s, seed) for seed, name in enumerate(names)}, days=3.0)
+    rates = {name: partial(_daily_rps, spike_at_s, seed) for seed, name in enumerate(names)}
+    replicas = dict.fromkeys(names, partial(_daily_replicas, spike_at_s))
+    write_past(namespace, {"lull_model_requests_per_second": rates, "lull_model_replicas": replicas}, days=3.0)
     modes = {off: "Off", ahead: "Enforce"}
     # Some starts each, so that the time they take is known as it would be after three days.
     apply(*(_a_slow_model(namespace, name, mode, least=STARTS) for name, mode in modes.items()))
@@ -81,9 +91,9 @@ def test_a_spike_of_every_day_is_met_and_not_followed(namespace: str) -> None:
     began_s = time.time()
     before_s = int(spike_at_s - began_s)
     assert before_s > 120, "the way to the spike took too long"
-    rates = [*level(BASE_RPS, before_s), *level(PEAK_RPS, SPIKE_S), *level(BASE_RPS, AFTER_S)]
-    start(namespace, *(Target("embed", name, rates) for name in names), seed=7)
-    outcome = finish(namespace, within_s=len(rates) + 120)
+    load = [*level(BASE_RPS, before_s), *level(PEAK_RPS, SPIKE_S), *level(BASE_RPS, AFTER_S)]
+    start(namespace, *(Target("embed", name, load) for name in names), seed=7)
+    outcome = finish(namespace, within_s=len(load) + 120)
     took_s = time.time() - began_s
 
     missed = {name: outcome.missed(name, SLO_S) for name in names}

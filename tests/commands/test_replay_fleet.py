@@ -174,6 +174,7 @@ URL = "http://127.0.0.1:9"
         pytest.param(("--from-prometheus", URL, "--policy", "hpa"), "--policy does not go with", id="rivals"),
         pytest.param(("--from-prometheus", URL, "--ablate"), "--ablate does not go with", id="parts"),
         pytest.param(("--sample", "--since", "2d"), "--since needs --from-prometheus", id="a file has its own span"),
+        pytest.param(("--sample", "--score", "2h"), "--score needs --from-prometheus", id="and its own halves"),
         pytest.param(("--sample", "--min-replicas", "0"), "--min-replicas needs --from-prometheus", id="no floor"),
         pytest.param(("--sample", "--capacity-of", "a=1"), "--capacity-of needs --from-prometheus", id="one capacity"),
         pytest.param(("--from-prometheus", URL, "--capacity-of", "a"), "'a' is no capacity of a model;", id="no pair"),

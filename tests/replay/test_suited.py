@@ -147,3 +147,21 @@ def test_too_little_is_refused_with_the_mend(record: Record, told: str) -> None:
 def test_a_capacity_of_a_model_that_is_not_there_is_a_mistake() -> None:
     with pytest.raises(TraceError, match="no model 'chat' was found; found were m0"):
         suited(a_record(BUSY), {"chat": 3.0}, least=1)
+
+
+def test_only_so_much_at_the_end_is_scored_as_was_asked_for() -> None:
+    assert suited(a_record(BUSY), {}, 0).cut == BINS // 2
+    assert suited(a_record(BUSY), {}, 0, scored_s=600.0).cut == BINS - 10
+
+
+@pytest.mark.parametrize("scored_s", [20.0, 61.0 * 60.0])
+def test_what_cannot_be_scored_is_refused(scored_s: float) -> None:
+    with pytest.raises(TraceError, match="score at least one bin of 60 s, and at most half"):
+        suited(a_record(BUSY), {}, 0, scored_s=scored_s)
+
+
+def test_who_is_idle_until_the_end_that_is_scored_teaches_nothing() -> None:
+    late = but(constant(0.0), slice(BINS - 20, None), 5.0)
+    chosen = suited(a_record(BUSY, (late, constant(2.0))), {}, 0, scored_s=600.0)
+    assert chosen.models == ("m0", "m1")
+    assert suited(a_record(BUSY, (late, constant(2.0))), {}, 0, scored_s=1200.0).models == ("m0",)

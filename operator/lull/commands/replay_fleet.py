@@ -30,6 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     ).add_argument
     add("--from-prometheus", type=url, metavar="URL", help="take the traffic from a Prometheus, up to now")
     add("--since", type=duration_s, metavar="TIME", help="how far back (default: 14d)")
+    add("--score", type=duration_s, metavar="TIME", help="judge only so much at the end (default: the second half)")
     add("--query", metavar="PROMQL", help="requests per second of further models, by namespace and name")
     add("--replicas-query", metavar="PROMQL", help="their replicas, by the same labels")
     add(
@@ -45,7 +46,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def check(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Refuses what does not go together."""
-    own = ("since", "query", "replicas_query", "capacity_of", "min_replicas", "prometheus_timeout")
+    own = ("since", "score", "query", "replicas_query", "capacity_of", "min_replicas", "prometheus_timeout")
     others = ("traces", "sample", "policy", "ablate")
     why = "does not go with" if asked.from_prometheus else "needs"
     for name in others if asked.from_prometheus else own:
@@ -71,7 +72,7 @@ def run(asked: argparse.Namespace, options: Options) -> None:
     source = _without_password(asked.from_prometheus)
     with shown([f"reading {source}", "replaying"]) as (reading, replaying):
         record = asyncio.run(_read(asked, reading))
-        models = suited(record, dict(asked.capacity_of or ()), least, options.capacity_rps)
+        models = suited(record, dict(asked.capacity_of or ()), least, options.capacity_rps, asked.score)
         comparison = compare(models, options, least, replaying)
     _write(asked, compared(comparison, source))
 

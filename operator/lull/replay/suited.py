@@ -49,6 +49,8 @@ class Suited:
     """Bins of the record that are taken."""
     place: tuple[int, ...]
     """Their places in the record, (M,)."""
+    cut: int
+    """First bin that is scored; those before it train."""
     rates_rps: F64
     """(T, M)."""
     replicas: F64
@@ -67,13 +69,14 @@ class Suited:
         """Names, (M,)."""
         return tuple(self.record.models[place] for place in self.place)
 
-    @property
-    def cut(self) -> int:
-        """First bin of the scored half; the first half trains."""
-        return len(self.rates_rps) // 2
 
-
-def suited(record: Record, stated_rps: Mapping[str, float], least: int, others_rps: float | None = None) -> Suited:
+def suited(
+    record: Record,
+    stated_rps: Mapping[str, float],
+    least: int,
+    others_rps: float | None = None,
+    scored_s: float | None = None,
+) -> Suited:
     """Chooses.
 
     Args:
@@ -81,6 +84,7 @@ def suited(record: Record, stated_rps: Mapping[str, float], least: int, others_r
         stated_rps: requests per second of one replica, by model.
         least: replicas that are never gone below.
         others_rps: the same for models that are not stated; None = what each one's replicas showed.
+        scored_s: time at the end that is scored; None = the second half.
 
     Raises:
         TraceError: when nothing was found, too little time of it is known, or a model that is stated is not in it.
@@ -89,10 +93,11 @@ def suited(record: Record, stated_rps: Mapping[str, float], least: int, others_r
     window = _window(record, rates_rps)
     replicas = bridged(np.maximum(np.rint(record.replicas), 0.0), record.bin_s, is_level=True)[window]
     rates_rps = rates_rps[window]
+    cut = _cut(len(rates_rps), record.bin_s, scored_s)
     is_bridged = np.isnan(record.rates_rps[window]) | np.isnan(record.replicas[window])
     stated = _stated(record, stated_rps, others_rps)
     capacity_rps = np.where(np.isnan(stated), _shown_rps(rates_rps, replicas), stated)
-    faults = _Faults(record, rates_rps, replicas, is_bridged.mean(axis=0), stated, capacity_rps, least)
+    faults = _Faults(record, rates_rps, replicas, is_bridged.mean(axis=0), stated, capacity_rps, least, cut)
     reasons = {place: next(faults.of(place), None) for place in range(len(record.models))}
     place = tuple(at for at, reason in reasons.items() if reason is None)
     chosen = list(place)
@@ -100,6 +105,7 @@ def suited(record: Record, stated_rps: Mapping[str, float], least: int, others_r
         record=record,
         window=window,
         place=place,
+        cut=cut,
         rates_rps=rates_rps[:, chosen],
         replicas=replicas[:, chosen],
         capacity_rps=capacity_rps[chosen],
@@ -130,6 +136,18 @@ def _window(record: Record, rates_rps: F64) -> slice:
             " seldom a wider --bin"
         )
     return window
+
+
+def _cut(bins: int, bin_s: float, scored_s: float | None) -> int:
+    if scored_s is None:
+        return bins // 2
+    scored = round(scored_s / bin_s)
+    if not 1 <= scored <= bins // 2:
+        raise TraceError(
+            f"{scored_s:g} s are to be scored of {bins * bin_s:g} s; score at least one bin of {bin_s:g} s, and at most"
+            " half of what is known, since the rest trains"
+        )
+    return bins - scored
 
 
 def _stated(record: Record, stated_rps: Mapping[str, float], others_rps: float | None) -> F64:
@@ -185,6 +203,7 @@ class _Faults:
     capacity_rps: F64
     """NaN = not known."""
     least: int
+    cut: int
 
     def of(self, place: int) -> Iterator[str]:
         """Reasons against a model, the weightiest first."""
@@ -203,7 +222,7 @@ class _Faults:
             yield "never more than one replica ran or was needed: without scale to zero there is nothing to save"
 
     def _idle(self, rate_rps: F64, count: F64) -> Iterator[str]:
-        training = rate_rps[: len(rate_rps) // 2]
+        training = rate_rps[: self.cut]
         if not training.any():
             half = span(len(training) * self.record.bin_s / _DAY_S)
             none_at_all = "and none later" if not rate_rps.any() else "so there is nothing to learn from"
