@@ -34,15 +34,13 @@ def write_past(namespace: str, past: Mapping[str, Mapping[str, At]], *, days: fl
         timeout_s=300.0,
     )
     for gauge, models in past.items():
-        which = f'{gauge}{{namespace="{namespace}",name=~"{"|".join(models)}"}}'
-        asked = f"count_over_time({which}[{int(days * 24.0)}h])"
-        enough = days * 86_400.0 / EVERY_S * 0.9
-        # Prometheus looks for new blocks once a minute.
-        eventually(
-            lambda asked=asked: values(asked),
-            lambda counts, models=models, enough=enough: len(counts) == len(models) and min(counts) > enough,
-            within_s=180,
-        )
+        _wait_for(f'{gauge}{{namespace="{namespace}",name=~"{"|".join(models)}"}}', len(models), days)
+
+
+def _wait_for(series: str, count: int, days: float) -> None:
+    """Prometheus looks for new blocks once a minute."""
+    asked, enough = f"count_over_time({series}[{int(days * 24.0)}h])", 0.9 * days * 86_400.0 / EVERY_S
+    eventually(lambda: values(asked), lambda told: len(told) == count and min(told) > enough, within_s=180)
 
 
 def _openmetrics(namespace: str, past: Mapping[str, Mapping[str, At]], start_s: int, end_s: int) -> Iterator[str]:
