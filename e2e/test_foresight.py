@@ -16,7 +16,8 @@ from kube import apply, events, status
 from load import Target, finish, level, start
 from models import Manifest, a_model
 from past import EVERY_S, write_past
-from promql import replica_seconds
+from promql import replica_seconds, values
+from replaying import replayed
 
 EVIDENCE = Path(__file__).parents[1] / "build" / "soak" / "foresight.json"
 
@@ -99,12 +100,27 @@ def test_a_spike_of_every_day_is_met_and_not_followed(namespace: str) -> None:
     missed = {name: outcome.missed(name, SLO_S) for name in names}
     used = {name: replica_seconds(namespace, name, int(took_s)) for name in names}
     reasons = {name: [event["reason"] for event in events(name, namespace)] for name in names}
-    told = {"missed": missed, "replica_seconds": used, "reasons": reasons, "took_s": took_s, "summary": outcome.summary}
+    replay = _replayed(namespace, ahead, int(took_s) // 60)
+    told = {"missed": missed, "replica_seconds": used, "reasons": reasons, "replay": replay}
     EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
-    EVIDENCE.write_text(json.dumps(told, indent=2))
+    EVIDENCE.write_text(json.dumps(told | {"took_s": took_s, "summary": outcome.summary}, indent=2))
 
     assert missed[off] > 1000, "nobody needs a forecast for this"
     assert missed[ahead] <= missed[off] / 2
     assert used[ahead] <= 1.05 * used[off]
     assert "ForecastRise" in reasons[ahead]
     assert "ForecastRise" not in reasons[off]
+    today, proposed = (replay[side]["replica_seconds"] for side in ("today", "proposed"))
+    assert proposed == pytest.approx(today, rel=0.15), "what the replay says is what the cluster does"
+
+
+def _replayed(namespace: str, name: str, minutes: int) -> dict[str, Any]:
+    """The run once more without a cluster, with what the operator had learned of the model."""
+    model = f"{namespace}/{name}"
+    carries_rps = status(name, namespace)["decision"]["evidence"]["replica_limit_rps"]
+    (start_s,) = values(f'lull_model_start_seconds{{name="{name}",quantile="0.5"}}')
+    return replayed(
+        *(model, "--since", "72h", "--score", f"{minutes}m", "--step", "5s"),
+        *("--capacity-of", f"{model}={carries_rps}", "--cold-start", f"{start_s:.0f}s"),
+        *("--slo-wait", "350ms", "--objective", "0.05"),
+    )
