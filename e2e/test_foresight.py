@@ -18,7 +18,7 @@ from load import Target, finish, level, start
 from models import Manifest, a_model
 from past import EVERY_S, write_past
 from promql import replica_seconds, values
-from replaying import replayed
+from replayed_run import replayed
 
 EVIDENCE = Path(__file__).parents[1] / "build" / "soak" / "foresight.json"
 
