@@ -30,7 +30,7 @@ lint: setup ## check style, format and types
 	  *.py demo images/loadgen/loadgen
 
 test-unit: setup ## run the tests that need no cluster
-	$(VENV)/bin/python -m pytest tests --numprocesses auto
+	$(VENV)/bin/python -m pytest tests --numprocesses auto --dist worksteal
 
 cluster: ## bring up the kind cluster and our images in it, from nothing (NODES=2 for two nodes)
 	e2e/cluster/up.sh all

@@ -263,7 +263,7 @@ def test_what_is_forgotten_or_new_is_as_in_a_forecaster_without_a_past() -> None
 
 
 def test_to_place_what_another_learned_is_to_have_learned_it() -> None:
-    rates, more = unclean(3000, 4, seed=11, step_s=300.0), unclean(100, 4, seed=12, step_s=300.0)
+    rates, more = unclean(1200, 4, seed=11, step_s=300.0), unclean(100, 4, seed=12, step_s=300.0)
     forecaster = Forecaster(4, 300.0)
     first = rates.copy()
     first[:, [1, 3]] = NAN
@@ -272,7 +272,7 @@ def test_to_place_what_another_learned_is_to_have_learned_it() -> None:
     whole = told(rates, step_s=300.0)
     assert_same(forecaster.forecast(), whole.forecast(), rtol=1e-3)
     for learner in (forecaster, whole):
-        tell(learner, more, START + 3000)
+        tell(learner, more, START + 1200)
     assert_same(forecaster.forecast(), whole.forecast(), rtol=5e-3)
 
 
