@@ -372,8 +372,8 @@ def test_an_error_over_a_median_of_nothing_is_unknown() -> None:
 
 def test_quantiles_hold_what_they_promise() -> None:
     """Share of targets at or below each quantile; where nothing came and nothing had come, any quantile is right."""
-    rates, settled = unclean(5000, 14, seed=1), 1500
-    forecaster, issued = Forecaster(14, STEP_S), []
+    rates, settled = unclean(4000, 20, seed=1), 1500
+    forecaster, issued = Forecaster(20, STEP_S), []
     for i, row in enumerate(rates):
         forecaster.learn(row, (START + i) * STEP_S)
         issued.append(forecaster.forecast().quantiles_rps)
@@ -388,7 +388,7 @@ def test_quantiles_hold_what_they_promise() -> None:
 
 def test_silence_is_expected_to_last_about_as_long_as_silences_did() -> None:
     """Every half hour a request: after 25 silent minutes one is due soon, right after one it is not."""
-    rates = np.zeros((30 * 120, 1))
+    rates = np.zeros((30 * 80, 1))
     rates[::30] = 1.0
     forecaster = told(rates[:-28])
     fresh = forecaster.forecast().busy_chance[HORIZONS.index(1), 0]
