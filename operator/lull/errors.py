@@ -6,7 +6,8 @@
     ├── TraceError           a trace cannot be replayed: unreadable, not of requests, or too large
     ├── Unreachable          a peer gave no answer in time (API server, Prometheus)
     ├── BadAnswer            a peer answered something that cannot be used
-    └── Refused              the API server said no; carries its status code and message
+    ├── Refused              the API server said no; carries its status code and message
+    └── Turned               a request may not wait, or waited in vain; carries what its client is answered
 
 Foreign exceptions are renamed to these once, in ``adapters/`` and where ``replay`` reads a trace, and nowhere else.
 """
@@ -50,3 +51,21 @@ class Refused(LullError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Turned(LullError):
+    """The activator sends a request away: no place, too long a start, blocked, or its time is up.
+
+    Attributes:
+        status: 503, or 504 where it waited in vain.
+        reason: one word.
+        retry_after_s: when it is worth another try; None = not known.
+        message: a sentence for the client.
+    """
+
+    def __init__(self, status: int, reason: str, retry_after_s: float | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.message = message
