@@ -177,6 +177,23 @@ def test_each_request_that_is_done_lets_two_more_go() -> None:
     assert room.release(0.0) == tickets[FIRST_WINDOW : FIRST_WINDOW + 2]
 
 
+def test_requests_of_two_ports_go_in_the_order_in_which_they_came() -> None:
+    room = Room(HoldPolicy())
+    tickets = [room.enter(PORTS[at % 2], 0.0) for at in range(40)]
+    room.release(0.0)
+    room.set_endpoints({"http": [Endpoint(ONE.host, 80)], "grpc": [Endpoint(ONE.host, 90)]}, 1.0)
+    assert room.release(1.0) == tickets[:FIRST_WINDOW], "one pod has one window, whatever the port"
+
+
+def test_a_port_whose_pods_are_full_keeps_the_other_ports_requests_not() -> None:
+    room = Room(HoldPolicy())
+    grpc = [room.enter("grpc", 0.0) for _ in range(20)]
+    http = [room.enter("http", 0.0) for _ in range(5)]
+    room.release(0.0)
+    room.set_endpoints({"grpc": [ONE], "http": [TWO]}, 1.0)
+    assert room.release(1.0) == grpc[:FIRST_WINDOW] + http
+
+
 def test_long_answers_keep_nobody_waiting_for_long() -> None:
     room, tickets = a_full_room(1000)
     room.set_endpoints({"http": [ONE]}, 0.0)
