@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 from aiohttp import web
@@ -59,6 +60,7 @@ def refused(sent: bytes, status: int) -> None:
         pytest.param(b"X-Bare: a\nX-Smuggled: b", id="a line that ends without a carriage return"),
         pytest.param(b"X-Bare: a\rX-Smuggled: b", id="a bare carriage return"),
         pytest.param(b"X-Null: a\0b", id="a null"),
+        pytest.param(b"X-Latin: caf\xe9", id="a value that is not UTF-8"),
         pytest.param(b"X Space: a", id="a space in a name"),
         pytest.param(b": a", id="no name"),
         pytest.param(b"Host: other", id="two hosts"),
@@ -178,6 +180,21 @@ def test_a_connection_that_says_nothing_is_given_up_and_wakes_nothing() -> None:
         assert stand.gate.wanted is None
 
     staged(story, limits=Limits(idle_s=0.2))
+
+
+def test_a_client_that_is_gone_without_a_word_is_found_out_by_the_kernel() -> None:
+    async def story(stand: Stand) -> None:
+        async with a_client(stand.port) as client:
+            client.say(GET)
+            await stand.until_held(1)
+            door = next(iter(stand.listeners.ports[stand.port]._doors))
+            sock = door.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [30, 10, 3, 60_000]
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * stand.listeners.limits.socket_bytes
+
+    staged(story)
 
 
 def test_a_held_request_outlasts_the_limits_of_its_head() -> None:

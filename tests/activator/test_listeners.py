@@ -41,6 +41,20 @@ def test_ports_follow_what_is_wanted() -> None:
     staged(story)
 
 
+def test_a_port_can_go_to_another_model_at_once() -> None:
+    async def story(stand: Stand) -> None:
+        other = Gate("other-uid", Key("ns", "other"), HoldPolicy())
+        async with a_client(stand.port) as held:
+            held.say(GET)
+            await stand.until_held(1)
+            assert await stand.listeners.hold({stand.port: (other, "http")}, 5.0) == {}
+            assert await model_at(stand.port) == "other-uid"
+            await stand.wakes(echo)
+            assert (await held.whole())[0] == 200
+
+    staged(story)
+
+
 def test_a_port_that_is_taken_is_told_and_tried_again() -> None:
     async def story(stand: Stand) -> None:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
@@ -62,7 +76,7 @@ def test_a_port_that_closes_lets_its_requests_finish() -> None:
         async with a_client(stand.port) as held, a_client(stand.port) as idle, a_client(stand.port) as silent:
             idle.say(b"GET /metrics HTTP/1.1\r\nHost: chat\r\n\r\n")
             await idle.whole()
-            held.say(GET)
+            held.say(GET, b"GET /metrics HTTP/1.1\r\nHost: chat\r\n\r\n")
             await stand.until_held(1)
             await stand.listeners.hold({}, grace_s=10.0)
             assert (await idle.rest(), await silent.rest()) == (b"", b"")

@@ -54,8 +54,9 @@ class AnyCourse(RuleBasedStateMachine):
         for ticket, turned in room.expired(self.now_s):
             assert ticket in self.waiting
             is_late = self.now_s - ticket.since_s >= room.policy.hold_timeout_s
-            assert turned.status == (503 if room.policy.blocked else 504)
-            assert room.policy.blocked or is_late
+            is_blocked = room.policy.blocked is not None and not self.ready(ticket.port)
+            assert turned.status == (503 if is_blocked else 504)
+            assert is_blocked or is_late
             assert not room.is_ready(ticket.port, self.now_s)
             self.waiting.discard(ticket)
 
@@ -225,6 +226,16 @@ def test_a_pod_that_failed_on_one_port_is_still_tried_on_the_other() -> None:
     assert room.release(0.0) == []
     assert (room.is_ready("http", 0.1), room.is_ready("grpc", 0.1)) == (False, True)
     assert room.is_ready("http", 0.6)
+
+
+def test_a_pod_that_failed_a_moment_ago_is_waited_for_whatever_blocks_the_next_one() -> None:
+    room = Room(HoldPolicy(blocked=Blocked("QuotaExceeded", "no second replica")))
+    room.set_endpoints({"http": [ONE]}, 0.0)
+    ticket = room.enter("http", 0.0)
+    room.release(0.0)
+    room.again(ticket, 0.0)
+    assert (room.release(0.1), room.expired(0.1)) == ([], [])
+    assert room.release(0.5) == [ticket]
 
 
 @pytest.mark.parametrize(

@@ -141,12 +141,12 @@ class Server(web.Server):
         connection = cast("Connection", request.protocol)
         connection.begins()
         try:
-            in_place = await self._in_place(request)
+            in_place = await self._in_place(request, connection)
             return await self._held(request, connection) if in_place is None else in_place
         finally:
             connection.ends()
 
-    async def _in_place(self, request: BaseRequest) -> web.StreamResponse | None:
+    async def _in_place(self, request: BaseRequest, connection: Connection) -> web.StreamResponse | None:
         """The answer, where the model is not needed for it."""
         gate, headers = self._gate, request.headers
         fault = fault_of(request.method, request.raw_path, request.version, request.raw_headers)
@@ -158,7 +158,7 @@ class Server(web.Server):
         is_ignored = gate.policy.ignore.matches(request.method, request.raw_path, headers.get("User-Agent"))
         if is_ignored and not gate.serves(self._port_name):
             gate.meters.answered(gate.key, 200, "Ignored")
-            return await answers.asleep(request)
+            return await answers.asleep(request, keep_alive=not connection.drains)
         return None
 
     async def _held(self, request: BaseRequest, connection: Connection) -> web.StreamResponse:

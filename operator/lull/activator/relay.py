@@ -76,7 +76,7 @@ class Relay:
         upgrades = is_upgrade(request.raw_headers, upgrade.WEBSOCKET)
         if upgrades:
             fields += upgrade.FIELDS
-        headers = [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in fields]
+        headers = [(name.decode(), value.decode()) for name, value in fields]
         while True:
             host, port = passage.endpoint
             bracketed = f"[{host}]" if ":" in host else host

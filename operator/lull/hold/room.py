@@ -181,7 +181,8 @@ class Room:
             if self._may_try(port, now_s):
                 continue
             while head := port.head():
-                blocked, waited_s = self._blocked(), now_s - head.since_s
+                blocked = None if port.endpoints else self._blocked()
+                waited_s = now_s - head.since_s
                 if blocked is None and waited_s < self.policy.hold_timeout_s:
                     break
                 port.pop().gone = True
