@@ -18,5 +18,35 @@ LABEL_MODEL: Final = "lull.dev/model"
 
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
+LABEL_SERVICE: Final = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+
+LABEL_SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
+
+ANNOTATION_ADDRESS: Final = "lull.dev/address"
+"""On the Lease: host and port at which the leader answers people's questions."""
+
+LEASE: Final = "lull-operator"
+"""Name of the Lease, in Lull's namespace. Whoever holds it may write."""
+
+FIELD_MANAGER_ROUTE: Final = "lull-route"
+"""Owner of status.route and status.hold. The rest of the status is applied apart, and an apply takes away what its
+manager no longer names."""
+
+SLICE_MANAGER: Final = GROUP
+SLICE_MANAGER_OF_KUBERNETES: Final = "endpointslice-controller.k8s.io"
+
+ACTIVATOR_LABELS: Final = {"app.kubernetes.io/name": "lull", "app.kubernetes.io/component": "activator"}
+"""On every pod of the activator, in Lull's namespace."""
+
+HEADER_PROBE: Final = "Lull-Probe"
+"""Asks an activator, by the model's uid, whether it listens for it."""
+
+HEADER_ACTIVATOR: Final = "Lull-Activator"
+"""On the answer: uid of the pod."""
+
+HEADER_MODEL: Final = "Lull-Model"
+"""On the answer: uid of the model that the port stands for."""

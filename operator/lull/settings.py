@@ -85,6 +85,15 @@ class Settings:
     writes_per_s: float = 20.0
     """Writes to the API server per second, over all models."""
 
+    leader_election: bool = True
+    """Whether a Lease decides which of several replicas acts. Without it there must be one alone."""
+
+    activator_ports_from: int = 20000
+    """First of the ports on which activators hold requests: one for each port of each sleeping model's Service."""
+
+    activator_ports_to: int = 29999
+    """Last of them."""
+
     health_port: int = 8080
     """Port of /healthz, /readyz and /metrics."""
 
@@ -172,6 +181,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _boolean(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
 def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(text: str) -> StrEnum:
         try:
@@ -192,6 +207,7 @@ def _url(text: str) -> str:
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": _url,
     "int": _port,
+    "bool": _boolean,
     "Mode": _one_of(Mode),
     "LogFormat": _one_of(LogFormat),
     "LogLevel": _one_of(LogLevel),
@@ -210,6 +226,11 @@ def _clashes(settings: Settings) -> list[str]:
         faults.append(
             f"LULL_PROMETHEUS_TIMEOUT={settings.prometheus_timeout_s:g}s: longer than {_TICKS_TO_WAIT:g} ticks of "
             f"{settings.tick_s:g}s; a slow Prometheus would stop planning: shorten it or lengthen LULL_TICK"
+        )
+    if settings.activator_ports_from > settings.activator_ports_to:
+        faults.append(
+            f"LULL_ACTIVATOR_PORTS_FROM={settings.activator_ports_from}: greater than LULL_ACTIVATOR_PORTS_TO="
+            f"{settings.activator_ports_to}; write the first port of a range and the last"
         )
     if settings.forecast_step_s < settings.tick_s or _DAY_S % settings.forecast_step_s:
         faults.append(

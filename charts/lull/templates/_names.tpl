@@ -4,7 +4,7 @@
 {{- end -}}
 
 {{/*
-Name of the objects. A release may have dots in its name, a Service may not; 55 characters leave room for "-metrics" in
+Name of the objects. A release may have dots in its name, a Service may not; 53 characters leave room for "-activator" in
 a Service's 63. Cluster roles carry no namespace in theirs on purpose: a second operator in the cluster would be a second
 writer, and Helm refuses it where the names meet.
 */}}
@@ -13,9 +13,9 @@ writer, and Helm refuses it where the names meet.
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 53 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -60,4 +60,64 @@ subjects:
   - kind: ServiceAccount
     name: {{ include "lull.serviceAccountName" $root }}
     namespace: {{ $root.Release.Namespace }}
+{{- end -}}
+
+{{/* How many operators; more than one need the Lease. */}}
+{{- define "lull.replicas" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
+{{- fail "replicas is more than 1 and leaderElection is false: several operators without a Lease would all act; set replicas=1, or leaderElection=true" -}}
+{{- end -}}
+{{- int .Values.replicas -}}
+{{- end -}}
+
+{{/*
+What the values ask for, or else other nodes than those of pods with the same labels, where there are some. Takes a list:
+the affinity of the values, the labels.
+*/}}
+{{- define "lull.affinity" -}}
+{{- if index . 0 -}}
+{{- toYaml (index . 0) -}}
+{{- else -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- index . 1 | nindent 12 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Name of the activator's objects, its account included. */}}
+{{- define "lull.activator" -}}
+{{- include "lull.fullname" . }}-activator
+{{- end -}}
+
+{{- define "lull.activatorSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "lull.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: activator
+{{- end -}}
+
+{{- define "lull.activatorLabels" -}}
+{{ merge (include "lull.activatorSelectorLabels" . | fromYaml) (include "lull.labels" . | fromYaml) | toYaml }}
+{{- end -}}
+
+{{- define "lull.wakeLabels" -}}
+{{ merge (dict "app.kubernetes.io/component" "wake") (include "lull.labels" . | fromYaml) | toYaml }}
+{{- end -}}
+
+{{/* First and last holding port, as the operator and the activator read them. */}}
+{{- define "lull.holdingPorts" -}}
+{{- $from := int .Values.activator.ports.from -}}
+{{- $to := int .Values.activator.ports.to -}}
+{{- $health := int .Values.activator.healthPort -}}
+{{- if gt $from $to -}}
+{{- fail (printf "activator.ports.from is %d and activator.ports.to is %d: write the lower one first" $from $to) -}}
+{{- end -}}
+{{- if and (ge $health $from) (le $health $to) -}}
+{{- fail (printf "activator.healthPort is %d, one of the holding ports %d to %d: choose another" $health $from $to) -}}
+{{- end -}}
+{{- printf "%d-%d" $from $to -}}
 {{- end -}}

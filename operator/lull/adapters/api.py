@@ -1,14 +1,20 @@
 """The Kubernetes API server: one thin way to send a request, over the official client's connection and credentials.
 
-Objects travel as plain dicts. Writes share one rate limit; every request has a timeout and is counted.
+Objects travel as plain dicts. Writes share one rate limit, but for the urgent ones, which have a lane of their own;
+every request has a timeout and is counted. Right before a write is sent the fence is asked whether this process may
+write at all.
+
+A server that asks for patience (429, 503) gets it from lists, which are read again when it said. Writes are not sent
+again: what should be written is decided anew in the next round, and a write that waited would carry an old decision.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -18,15 +24,34 @@ import msgspec
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from lull.errors import BadAnswer, Refused, Unreachable
+from lull.errors import BadAnswer, Deposed, Refused, Unreachable
 from lull.names import FIELD_MANAGER
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+JSON: Final = "application/json"
+
+URGENT_WRITES_PER_S: Final = 300.0
+"""Pace of urgent writes: a thousand slices are repaired in two seconds, for the first 600 need not wait."""
 
 _TIMEOUT_S: Final = 15.0
 _PAGE: Final = 500
+_NOT_FOUND: Final = 404
+_BUSY: Final = (429, 503)
+_PATIENCE_S: Final = 30.0
+"""Longest wait that the server may ask for between two tries of a list."""
+_TRIES: Final = 6
+_RETRY_S: Final = 1.0
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class Lane(StrEnum):
+    """How long a write may have to wait for its turn."""
+
+    ROUTINE = "routine"
+    """Behind all others of the fleet."""
+    URGENT = "urgent"
+    """Ahead of them: repairs of routes and wakes, of which a dead activator causes one for each sleeping model."""
 
 
 class Pace:
@@ -47,13 +72,16 @@ class Pace:
 class Api:
     """A connection to the API server.
 
-    ``requests`` counts what was sent, by verb, resource and answer.
+    ``requests`` counts what was sent, by verb, resource and answer. ``may_write`` is asked right before each write is
+    sent; a process that stands for election sets it. ``writing`` counts the writes that are under way.
     """
 
     def __init__(self, connection: client.ApiClient, writes_per_s: float) -> None:
         self._connection = connection
-        self._pace = Pace(writes_per_s)
+        self._paces = {Lane.ROUTINE: Pace(writes_per_s), Lane.URGENT: Pace(max(writes_per_s, URGENT_WRITES_PER_S))}
         self.requests: Counter[tuple[str, str, str]] = Counter()
+        self.may_write: Callable[[], bool] = lambda: True
+        self.writing = 0
 
     async def get(self, path: str) -> dict[str, Any]:
         """Reads one object.
@@ -64,11 +92,16 @@ class Api:
         """
         return await self._send("GET", path, {}, None, None)
 
-    async def list(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """Reads a collection, page by page."""
-        query = {"limit": str(_PAGE)}
+    async def list(self, path: str, selector: str = "") -> AsyncIterator[dict[str, Any]]:
+        """Reads a collection, page by page; with a label selector, what it selects.
+
+        Raises:
+            Refused: also when the server is still too busy after some patience.
+            Unreachable: when no answer came in time.
+        """
+        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
-            page = await self._send("GET", path, query, None, None)
+            page = await self._page(path, query)
             for item in page.get("items") or ():
                 yield item
             token = (page.get("metadata") or {}).get("continue")
@@ -76,41 +109,112 @@ class Api:
                 return
             query["continue"] = token
 
-    async def apply(self, path: str, manifest: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
-        """Server-side apply under Lull's field manager.
+    async def send_at_once(
+        self, verb: str, path: str, body: Mapping[str, Any] | None = None, kind: str = JSON, *, timeout_s: float
+    ) -> dict[str, Any]:
+        """One request that waits for no turn and asks no fence: the election's, which decides whether the fence opens.
 
         Raises:
-            Refused: with status 409 when another manager owns a field and ``force`` is not set.
+            Refused: when the API server said no.
+            Unreachable: when no answer came within ``timeout_s``.
         """
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
-        return await self._write("PATCH", path, query, manifest, APPLY)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._send(verb, path, {}, body, kind if body is not None else None)
+        except TimeoutError as error:
+            raise Unreachable(f"the API server gave no answer to {verb} {path} within {timeout_s:g} s") from error
 
-    async def merge(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
+    async def apply(
+        self,
+        path: str,
+        manifest: Mapping[str, Any],
+        *,
+        force: bool,
+        manager: str = FIELD_MANAGER,
+        lane: Lane = Lane.ROUTINE,
+    ) -> dict[str, Any]:
+        """Server-side apply under a field manager of Lull's.
+
+        Raises:
+            Refused: with status 409 when another manager owns a field and ``force`` is not set, or when the manifest
+                names a resourceVersion that is no longer the object's.
+        """
+        query = {"fieldManager": manager, "force": str(force).lower()}
+        return await self._write("PATCH", path, query, manifest, APPLY, lane)
+
+    async def merge(self, path: str, change: Mapping[str, Any], *, lane: Lane = Lane.ROUTINE) -> dict[str, Any]:
         """Merge patch under Lull's field manager."""
-        return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, change, MERGE)
+        return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, change, MERGE, lane)
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(self, path: str, body: Mapping[str, Any], *, lane: Lane = Lane.ROUTINE) -> dict[str, Any]:
         """Creates one object."""
-        return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, "application/json")
+        return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, JSON, lane)
+
+    async def delete(
+        self, path: str, *, uid: str | None = None, version: str | None = None, lane: Lane = Lane.ROUTINE
+    ) -> None:
+        """Deletes one object; one that is gone already is no error.
+
+        Raises:
+            Refused: with status 409 when it is not of that ``uid`` or no longer of that resourceVersion.
+        """
+        told = {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value is not None}
+        body = {"preconditions": told} if told else None
+        try:
+            await self._write("DELETE", path, {}, body, JSON if told else None, lane)
+        except Refused as error:
+            if error.status != _NOT_FOUND:
+                raise
 
     async def _write(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], content_type: str
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        lane: Lane,
     ) -> dict[str, Any]:
-        await self._pace.turn()
-        return await self._send(verb, path, query, body, content_type)
+        await self._paces[lane].turn()
+        self.writing += 1
+        try:
+            return await self._send(verb, path, query, body, content_type, fence=self._fence)
+        finally:
+            self.writing -= 1
+
+    def _fence(self) -> None:
+        if not self.may_write():
+            raise Deposed("this process does not lead: its write was not sent")
+
+    async def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._send("GET", path, query, None, None)
+            except Refused as error:
+                if error.status not in _BUSY or not left:
+                    raise
+                asked_s = _RETRY_S if error.retry_after_s is None else error.retry_after_s
+                await asyncio.sleep(min(asked_s, _PATIENCE_S))
+        raise AssertionError  # the last try returns or raises
 
     async def _send(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        fence: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         resource = _resource(path)
         answer = "none"
         try:
-            status, data = await self._exchange(verb, path, query, body, content_type)
+            status, data, retry_after_s = await self._exchange(verb, path, query, body, content_type, fence)
             answer = str(status)
         finally:
             self.requests[verb, resource, answer] += 1
         if status >= 400:
-            raise Refused(status, _message(data))
+            raise Refused(status, _message(data), retry_after_s)
         try:
             decoded = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -120,8 +224,14 @@ class Api:
         return decoded
 
     async def _exchange(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
-    ) -> tuple[int, bytes]:
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        fence: Callable[[], None],
+    ) -> tuple[int, bytes, float | None]:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
         try:
             # The library's own serialisation adds the credentials, fresh ones when the token was rotated.
@@ -129,16 +239,22 @@ class Api:
                 verb, path, header_params=headers, auth_settings=["BearerToken"]
             )
             full = f"{url}?{urlencode(query)}" if query else url
+            fence()
             response = await self._connection.call_api(
                 method, full, header_params=headers, body=body, _request_timeout=_TIMEOUT_S
             )
-            return response.status, await response.read()
+            return response.status, await response.read(), _retry_after_s(response.headers)
         except ApiException as error:
             raise Unreachable(f"the API server gave no answer to {verb} {path}: {error.reason}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(
                 f"the API server gave no answer to {verb} {path}: {str(error) or type(error).__name__}"
             ) from error
+
+
+def is_in_pod() -> bool:
+    """Whether there is a service account's token to talk with."""
+    return _TOKEN.exists()
 
 
 def plain_configuration() -> client.Configuration:
@@ -152,7 +268,7 @@ def plain_configuration() -> client.Configuration:
 async def connected(writes_per_s: float) -> AsyncIterator[Api]:
     """A connection with the pod's service account, or with the user's kubeconfig outside a pod."""
     settings = plain_configuration()
-    if _TOKEN.exists():
+    if is_in_pod():
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)
@@ -180,6 +296,12 @@ def _resource(path: str) -> str:
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         rest = rest[2:]
     return "/".join([*rest[:1], *rest[2:3]])
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The API server writes whole seconds; a proxy's date is not worth a comparison of two clocks."""
+    text = headers.get("Retry-After") or ""
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _message(data: bytes) -> str:
