@@ -97,7 +97,8 @@ class Call(Leg):
             return
         self.over.set_result(None)
         if self.peer is not None:
-            self.peer.abort(CANCEL)
+            if not self.has_ended or self.inbox.tail is None:  # else the rest of the request may still go out
+                self.peer.abort(CANCEL)
         elif self.task is not None and not self.has_ended:
             self.task.cancel()
 
