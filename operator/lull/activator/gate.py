@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from lull.activator.meters import Meters
 from lull.errors import Turned
 from lull.hold.pace import Endpoint
 from lull.hold.policy import Blocked, HoldPolicy
@@ -25,7 +28,7 @@ _LEAST_SLEEP_S: Final = 0.001
 class Passage:
     """A request's leave to go to one endpoint, for as long as its context lasts."""
 
-    __slots__ = ("_gate", "_ticket", "endpoint", "held_s")
+    __slots__ = ("_gate", "_ticket", "endpoint", "held_s", "was_held")
 
     def __init__(self, gate: Gate, ticket: Ticket, endpoint: Endpoint) -> None:
         self._gate = gate
@@ -34,6 +37,13 @@ class Passage:
         """Where to go."""
         self.held_s = gate.clock() - ticket.since_s
         """Seconds that it waited so far."""
+        self.was_held = ticket.waiter is not None
+        """Whether it had to wait at all."""
+
+    def sent(self) -> None:
+        """Says that the request is on its way to the endpoint."""
+        if self.was_held:
+            self._gate.went(self._ticket)
 
     async def another(self) -> Endpoint:
         """Another endpoint, where connecting to this one failed before any byte was sent; waits if need be.
@@ -49,9 +59,10 @@ class Passage:
 class Gate:
     """One model's waiting room, on the running event loop's clock."""
 
-    def __init__(self, uid: str, key: Key, policy: HoldPolicy) -> None:
+    def __init__(self, uid: str, key: Key, policy: HoldPolicy, meters: Meters | None = None) -> None:
         self.uid = uid
         self.key = key
+        self.meters = meters or Meters(CollectorRegistry())
         self.on_change: Callable[[], None] = _nothing
         """Called whenever ``held`` or ``wanted`` may have changed; must be quick."""
         self.on_ready: set[Callable[[], None]] = set()
@@ -124,13 +135,23 @@ class Gate:
         try:
             ticket = self._room.enter(port_name, self.clock())
         except Turned:
-            self.on_change()
+            self._tell()
             raise
         try:
-            yield Passage(self, ticket, await self._wait(ticket))
+            try:
+                endpoint = await self._wait(ticket)
+            finally:
+                if ticket.waiter is not None:
+                    self.meters.held(self.key, self.clock() - ticket.since_s)
+            yield Passage(self, ticket, endpoint)
         finally:
             self._room.leave(ticket)
             self._turn()
+
+    def went(self, ticket: Ticket) -> None:
+        """A request that was held is on its way; see ``Passage.sent``."""
+        could_go_s = max(ticket.since_s, self.ready_since_s or ticket.since_s)
+        self.meters.forwarded(self.key, self.clock() - could_go_s)
 
     async def wait_again(self, ticket: Ticket) -> Endpoint:
         """Waits at the place that the ticket's number gives it; see ``Passage.another``."""
@@ -152,6 +173,10 @@ class Gate:
         for ticket, turned in self._room.expired(now_s):
             _settle(ticket, turned)
         self._come_back(now_s)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.meters.held_now(self.key, self.held)
         self.on_change()
 
     def _come_back(self, now_s: float) -> None:
@@ -173,7 +198,6 @@ def _settle(ticket: Ticket, turned: Turned | None) -> None:
     waiter = ticket.waiter
     if not isinstance(waiter, asyncio.Future) or waiter.done():
         return
-    ticket.waiter = None
     if turned is None:
         waiter.set_result(None)
     else:
