@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Final
 
+from lull.activator.answers import explained
 from lull.activator.http2.half import OVER, Headers
 from lull.errors import Turned
 
 UNAVAILABLE: Final = 14
-DEADLINE_EXCEEDED: Final = 4
 GRPC: Final = b"application/grpc"
 
+_GRPC_CODES: Final = {400: 13, 405: 12, 504: 4}
+"""INTERNAL, UNIMPLEMENTED, DEADLINE_EXCEEDED; any other status of ours is UNAVAILABLE."""
 _HELD: Final = b"lull-held-seconds"
 _AS_IT_IS: Final = frozenset(range(0x20, 0x7F)) - {ord("%")}
-_LEAST_HELD_S: Final = 0.001
-"""Below that a request did not wait, it only passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,10 @@ class Answer:
     body: bytes = b""
     tail: Headers | None = OVER
     """Trailers; None = more may come."""
+    status: int = 200
+    """In the terms of HTTP, also where a gRPC client reads another word; for the metrics."""
+    reason: str | None = None
+    """Why, in one word; None = not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def request_of(headers: Headers) -> Request:
     )
 
 
-def plain(status: int, body: bytes, content_type: bytes, *more: tuple[bytes, bytes]) -> Answer:
+def plain(status: int, reason: str, body: bytes, content_type: bytes, *more: tuple[bytes, bytes]) -> Answer:
     """An answer of plain HTTP."""
     headers = (
         (b":status", b"%d" % status),
@@ -71,12 +74,13 @@ def plain(status: int, body: bytes, content_type: bytes, *more: tuple[bytes, byt
         (b"content-length", b"%d" % len(body)),
         *more,
     )
-    return Answer(headers, body)
+    return Answer(headers, body, status=status, reason=reason)
 
 
-def grpc_error(code: int, message: str, *more: tuple[bytes, bytes]) -> Answer:
+def grpc_error(status: int, reason: str, message: str, *more: tuple[bytes, bytes]) -> Answer:
     """A gRPC answer that is an error and nothing else: headers that are trailers too."""
-    return Answer(((b":status", b"200"), (b"content-type", GRPC), *grpc_status(code, message), *more))
+    said = grpc_status(_GRPC_CODES.get(status, UNAVAILABLE), f"{reason}: {message}")
+    return Answer(((b":status", b"200"), (b"content-type", GRPC), *said, *more), status=status, reason=reason)
 
 
 def grpc_status(code: int, message: str) -> Headers:
@@ -89,37 +93,33 @@ def percent_encoded(message: str) -> bytes:
     return b"".join(b"%c" % byte if byte in _AS_IT_IS else b"%%%02X" % byte for byte in message.encode())
 
 
-def to_probe(model_uid: str, pod_uid: str) -> Answer:
+def to_probe(model_uid: str, activator_uid: str) -> Answer:
     """For the operator, which proves with it that this port stands for this model."""
-    who = ((b"lull-activator", pod_uid.encode()), (b"lull-model", model_uid.encode()))
+    who = ((b"lull-activator", activator_uid.encode()), (b"lull-model", model_uid.encode()))
     return Answer(((b":status", b"200"), (b"content-length", b"0"), *who))
 
 
-def refusal(request: Request, turned: Turned, held_s: float) -> Answer:
+def refusal(request: Request, turned: Turned, held_s: float | None) -> Answer:
     """For a request that may not wait, or waited in vain.
 
     ``grpc-retry-pushback-ms`` is what gRPC's retry policies read; ``retry-after`` is for people and proxies.
     """
     more = held(held_s)
     if turned.retry_after_s is not None:
-        more = (*more, (b"retry-after", b"%d" % math.ceil(turned.retry_after_s)))
-    if not request.is_grpc:
-        body = {"error": {"reason": turned.reason, "message": turned.message}}
-        return plain(turned.status, json.dumps(body).encode() + b"\n", b"application/json", *more)
-    if turned.retry_after_s is not None:
-        more = (*more, (b"grpc-retry-pushback-ms", b"%d" % math.ceil(1000 * turned.retry_after_s)))
-    code = DEADLINE_EXCEEDED if turned.status == 504 else UNAVAILABLE
-    return grpc_error(code, f"{turned.reason}: {turned.message}", *more)
+        after_s = max(math.ceil(turned.retry_after_s), 1)
+        more = (*more, (b"retry-after", b"%d" % after_s))
+        if request.is_grpc:
+            more = (*more, (b"grpc-retry-pushback-ms", b"%d" % (1000 * after_s)))
+    return error(request, turned.status, turned.reason, turned.message, *more)
 
 
-def broken(request: Request, message: str, held_s: float) -> Answer:
-    """For a request whose pod broke before it answered: it may have been worked on, so it is not sent again."""
+def error(request: Request, status: int, reason: str, message: str, *more: tuple[bytes, bytes]) -> Answer:
+    """An error in the client's words: the status is HTTP's, and a gRPC client is told the one nearest to it."""
     if request.is_grpc:
-        return grpc_error(UNAVAILABLE, message, *held(held_s))
-    body = {"error": {"reason": "BadGateway", "message": message}}
-    return plain(502, json.dumps(body).encode() + b"\n", b"application/json", *held(held_s))
+        return grpc_error(status, reason, message, *more)
+    return plain(status, reason, explained(reason, message), b"application/json", *more)
 
 
-def held(held_s: float) -> Headers:
+def held(held_s: float | None) -> Headers:
     """The header that says how long a request waited; nothing for one that did not."""
-    return ((_HELD, b"%.3f" % held_s),) if held_s >= _LEAST_HELD_S else ()
+    return () if held_s is None else ((_HELD, b"%.3f" % held_s),)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lull.activator.http2.answers import GRPC, UNAVAILABLE, Answer, Request, grpc_error, grpc_status, plain
+from lull.activator.answers import ASLEEP
+from lull.activator.http2.answers import GRPC, Answer, Request, grpc_error, grpc_status, plain
 from lull.hold.ignore import Ignore
 
 HEALTHY: Final = bytes((0, 0, 0, 0, 2, 0x08, 0x01))
@@ -26,6 +27,7 @@ _CHECKS: Final = frozenset(
         b"/inference.GRPCInferenceService/ModelReady",
     }
 )
+IGNORED: Final = "Ignored"
 _WATCH: Final = b"/grpc.health.v1.Health/Watch"
 _HEADERS: Final = ((b":status", b"200"), (b"content-type", GRPC))
 
@@ -37,12 +39,12 @@ def in_its_place(request: Request, ignore: Ignore) -> Answer | None:
     message in the model's name would be a false answer.
     """
     if request.is_grpc and request.path in _CHECKS:
-        return Answer(_HEADERS, HEALTHY, grpc_status(0, ""))
+        return Answer(_HEADERS, HEALTHY, grpc_status(0, ""), reason=IGNORED)
     if request.is_grpc and request.path == _WATCH:
-        return Answer(_HEADERS, HEALTHY, None)
+        return Answer(_HEADERS, HEALTHY, None, reason=IGNORED)
     method, path, agent = (part.decode("latin-1") for part in (request.method, request.path, request.user_agent))
     if not ignore.matches(method, path, agent or None):
         return None
     if request.is_grpc:
-        return grpc_error(UNAVAILABLE, "asleep; this client is ignored and wakes nothing")
-    return plain(200, b"" if method == "HEAD" else b"asleep\n", b"text/plain; charset=utf-8")
+        return grpc_error(503, IGNORED, "the model is asleep, and this client's user agent wakes nothing")
+    return plain(200, IGNORED, b"" if method == "HEAD" else ASLEEP, b"text/plain; charset=utf-8")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from h2.errors import ErrorCodes
 
-from lull.activator.http2.answers import UNAVAILABLE, Answer, Request, broken, grpc_status, held
+from lull.activator.http2.answers import UNAVAILABLE, Answer, Request, error, grpc_status, held
 from lull.activator.http2.half import OVER, Half, Headers
 from lull.activator.http2.legs import CANCEL, Leg
 
 if TYPE_CHECKING:
     from lull.activator.http2.wire import Wire
 
-_BROKE: Final = "the pod broke off before it had answered"
+POD_BROKE: Final = "PodBroke"
+_BROKE: Final = "the model's server ended the connection in the middle of an answer, or before it"
 
 
 class Call(Leg):
@@ -25,13 +27,16 @@ class Call(Leg):
         stream_id: the stream on it.
         request: its headers.
         client_host: where it comes from; None = not known.
+        count: told the status of every answer, and why it is that.
     """
 
-    def __init__(self, wire: Wire, stream_id: int, request: Request, client_host: str | None) -> None:
+    def __init__(
+        self, wire: Wire, stream_id: int, request: Request, client_host: str | None, count: Callable[[int, str], None]
+    ) -> None:
         super().__init__(wire, stream_id)
         self.request = request
-        self.held_s = 0.0
-        """Seconds it waited for a ready pod."""
+        self.held_s: float | None = None
+        """Seconds it waited for a ready pod; None = it did not."""
         self.since_s = wire.loop.time()
         self.over: asyncio.Future[None] = wire.loop.create_future()
         """Done when the stream is closed."""
@@ -39,6 +44,7 @@ class Call(Leg):
         """What waits for the pod."""
         self.is_watch = False
         self._client_host = client_host
+        self._count = count
         self._ready_answer: Answer | None = None
 
     def forwarded(self) -> Headers:
@@ -57,10 +63,12 @@ class Call(Leg):
 
     def answer_begins(self, headers: Headers, *, ends: bool) -> None:
         """The head of the pod's answer, or of an interim one."""
-        if dict(headers[:1]).get(b":status", b"").startswith(b"1"):
+        status = int(dict(headers).get(b":status", b"200"))
+        if status < 200:
             self.send_headers(headers, ends=False)
             return
         self.has_answered = True
+        self._count(status, "Forwarded")
         self.send_headers((*headers, *held(self.held_s)), ends=ends)
 
     def answer_at_end(self, answer: Answer) -> None:
@@ -82,9 +90,9 @@ class Call(Leg):
     def pod_broke(self) -> None:
         """The pod is gone in the middle."""
         if not self.has_answered:
-            self.answer_now(broken(self.request, _BROKE, self.held_s))
+            self.answer_now(error(self.request, 502, POD_BROKE, _BROKE, *held(self.held_s)))
         elif self.request.is_grpc and self.outbox is not None:
-            self.outbox.tail = grpc_status(UNAVAILABLE, _BROKE)
+            self.outbox.tail = grpc_status(UNAVAILABLE, f"{POD_BROKE}: {_BROKE}")
             self.wire.wake(self)
             self.drop_inbox()
         else:
@@ -104,6 +112,8 @@ class Call(Leg):
 
     def _say(self, answer: Answer) -> None:
         self.has_answered = True
+        if answer.reason is not None:
+            self._count(answer.status, answer.reason)
         self.send_headers(answer.headers, ends=not answer.body and answer.tail == OVER)
         self.outbox = Half(_nothing)
         self.outbox.put(answer.body, len(answer.body))

@@ -12,7 +12,7 @@ from h2.events import Event, PingAckReceived, RemoteSettingsChanged, RequestRece
 from h2.settings import SettingCodes
 
 from lull.activator.gate import Gate, Turned
-from lull.activator.http2.answers import plain, refusal, request_of, to_probe
+from lull.activator.http2.answers import error, refusal, request_of, to_probe
 from lull.activator.http2.asleep import in_its_place
 from lull.activator.http2.calls import Call
 from lull.activator.http2.calm import Calm
@@ -37,6 +37,7 @@ the same place must not do so in a loop."""
 ROUND_TRIP_S: Final = 2.0
 """Longest wait between the two GOAWAYs for the client's word that it has seen the first."""
 
+_REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
 _DRAIN_PING: Final = b"lulldran"
 _SETTINGS: Final = {
     SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
@@ -51,14 +52,14 @@ class ClientConnection(Wire):
     Args:
         gate: the model's.
         port_name: the Service port that the client asked.
-        pod_uid: of the activator's own pod, for the operator's probe.
+        activator_uid: of the activator's own pod, for the operator's probe.
     """
 
-    def __init__(self, gate: Gate, port_name: str, pod_uid: str) -> None:
+    def __init__(self, gate: Gate, port_name: str, activator_uid: str) -> None:
         super().__init__(client_side=False, settings=dict(_SETTINGS))
         self._gate = gate
         self._port_name = port_name
-        self._pod_uid = pod_uid
+        self._activator_uid = activator_uid
         self._pods = Pods()
         self._calm = Calm(self.loop.time())
         self._host: str | None = None
@@ -74,7 +75,7 @@ class ClientConnection(Wire):
         """A client came."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
-        self._host = str(peer[0]) if isinstance(peer, tuple) else None
+        self._host = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else None
         self._gate.on_ready.add(self._on_ready)
         self._be_in_a_hurry()
         if self._gate.is_ready:
@@ -139,20 +140,23 @@ class ClientConnection(Wire):
             self._in(CLOSING_S, self.shut)  # most clients close first, and lose nothing that is still on its way
 
     def _on_request(self, event: RequestReceived) -> None:
-        call = Call(self, event.stream_id, request_of(tuple(event.headers)), self._host)
+        call = Call(self, event.stream_id, request_of(tuple(event.headers)), self._host, self._count)
         self.legs[call.stream_id] = call
         request = call.request
         if self._last_stream is not None and call.stream_id > self._last_stream:
             call.abort(int(ErrorCodes.REFUSED_STREAM))
-        elif request.method == b"CONNECT":
-            call.answer_now(plain(501, b"", b"text/plain"))
+        elif request.method in _REFUSED_METHODS:
+            call.answer_now(error(request, 405, "BadRequest", "this method is not passed on"))
         elif request.probe is not None:
-            call.answer_at_end(to_probe(self._gate.uid, self._pod_uid))
+            call.answer_at_end(to_probe(self._gate.uid, self._activator_uid))
         elif not self._gate.serves(self._port_name) and (answer := in_its_place(request, self._gate.policy.ignore)):
             call.answer_at_end(answer)
         else:
             call.task = self.loop.create_task(self._serve(call))
             call.task.add_done_callback(_report)
+
+    def _count(self, status: int, reason: str) -> None:
+        self._gate.meters.answered(self._gate.key, status, reason)
 
     async def _serve(self, call: Call) -> None:
         try:
@@ -203,6 +207,19 @@ class ClientConnection(Wire):
     def _in(self, delay_s: float, what: Callable[[], None]) -> None:
         self._later = {timer for timer in self._later if not timer.cancelled() and timer.when() > self.loop.time()}
         self._later.add(self.loop.call_later(delay_s, what))
+
+
+def http2(activator_uid: str) -> Callable[[Gate, str], asyncio.Protocol]:
+    """What makes the protocol of a connection that began with HTTP/2's preface, for a gate and a Service port's name.
+
+    Args:
+        activator_uid: uid of the activator's own pod.
+    """
+
+    def connection(gate: Gate, port_name: str) -> asyncio.Protocol:
+        return ClientConnection(gate, port_name, activator_uid)
+
+    return connection
 
 
 def _report(task: asyncio.Task[None]) -> None:

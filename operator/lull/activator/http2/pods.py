@@ -23,6 +23,7 @@ from lull.activator.gate import Endpoint, Passage
 from lull.activator.http2.calls import Call
 from lull.activator.http2.legs import Leg
 from lull.activator.http2.wire import WIDE_BYTES, WINDOW_BYTES, Wire
+from lull.activator.sockets import prepare
 from lull.errors import Unreachable
 
 CONNECT_S: Final = 5.0
@@ -60,6 +61,7 @@ class PodConnection(Wire):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
+        prepare(transport)
         super().connection_made(transport)
         if not self.is_closed:
             self.h2.increment_flow_control_window(WIDE_BYTES - WINDOW_BYTES)
@@ -179,12 +181,14 @@ class Pods:
         """
         endpoint = passage.endpoint
         while True:
-            call.held_s = passage.held_s
+            if passage.was_held:
+                call.held_s = passage.held_s
             try:
                 await self._at(endpoint).open(call)
             except Unreachable:
                 endpoint = await passage.another()
             else:
+                passage.sent()
                 return
 
     def shut(self) -> None:

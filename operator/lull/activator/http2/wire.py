@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, cast
@@ -63,7 +62,6 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there: our settings go out."""
         self.transport = cast(asyncio.Transport, transport)
-        _notice_dead_peers(self.transport)
         self.h2.initiate_connection()
         self.soon()
 
@@ -260,14 +258,3 @@ class Wire(asyncio.Protocol):
         self._without_window -= opened
         for leg in sorted(filter(None, opened), key=lambda leg: leg.stream_id):
             self.wake(leg)
-
-
-def _notice_dead_peers(transport: asyncio.Transport) -> None:
-    """The kernel asks a silent peer after half a minute: one that is gone without a word holds no place for long."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 2), ("TCP_USER_TIMEOUT", 50_000)):
-        if (option := getattr(socket, name, None)) is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
