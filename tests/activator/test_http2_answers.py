@@ -11,10 +11,12 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, StreamReset
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from h2_peers import GET, POST, Activator, Hand, activator, grpc_request, pod
 from lull.activator.gate import Blocked
 from lull.activator.http2.answers import percent_encoded
+from lull.activator.meters import Meters
 
 
 def told(story: Callable[[Activator, Hand], Coroutine[Any, Any, None]], **policy: Any) -> None:
@@ -136,6 +138,43 @@ def test_connect_is_not_passed_on() -> None:
         assert head[":status"] == "405"
 
     told(story)
+
+
+def test_answers_are_counted_with_their_reasons() -> None:
+    async def story(at: Activator, client: Hand) -> None:
+        registry = CollectorRegistry()
+        at.gate.meters = Meters(registry)
+
+        def count(code: int, reason: str) -> float | None:
+            labels = {"namespace": "ns", "model": "chat", "code": str(code), "reason": reason}
+            return registry.get_sample_value("lull_activator_answers_total", labels)
+
+        await head_of(client, client.ask(get("/metrics")))
+        held = client.ask()
+        await at.until_held(1)
+        async with pod() as server:
+            at.wake(server)
+            hand = await server.hand()
+            await hand.until(RequestReceived)
+            hand.say(1, ((":status", "418"),))
+            await client.until(StreamEnded, held)
+            broken = client.ask()
+            await hand.until(RequestReceived, 3)
+            await hand.close()
+            await client.until(StreamEnded, broken)
+        assert (count(200, "Ignored"), count(418, "Forwarded"), count(502, "PodBroke")) == (1, 1, 1)
+        lag = "lull_activator_forward_lag_seconds_count"
+        assert registry.get_sample_value(lag, {"namespace": "ns", "model": "chat"}) == 1
+
+    told(story)
+
+
+def test_a_refused_head_request_gets_no_body_either() -> None:
+    async def story(_: Activator, client: Hand) -> None:
+        head = await head_of(client, client.ask(((":method", "HEAD"), *get("/")[1:])))
+        assert (head[":status"], client.all(DataReceived)) == ("503", [])
+
+    told(story, blocked=Blocked("NoCapacity", "full"))
 
 
 @given(st.text())

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h2_peers import OK, POST
+from lull.activator.http2.half import Half
 from lull.activator.http2.legs import Leg
 from lull.activator.http2.wire import WINDOW_BYTES, Wire
 
@@ -111,6 +112,30 @@ async def settle(*ends: End) -> None:
     while still < 3:
         still = 0 if sum(end.exchange() for end in ends) else still + 1
         await asyncio.sleep(0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 256), st.integers(0, 500))), st.booleans())
+def test_every_byte_of_window_comes_back_once(steps: list[tuple[int, int, int]], drops: bool) -> None:
+    acknowledged: list[int] = []
+    half = Half(acknowledged.append)
+    sent, taken, given = b"", b"", 0
+    for size, padding, takes in steps:
+        data = pattern(len(sent), size)
+        half.put(data, size + padding)
+        sent += data
+        taken += half.take(takes)
+        given += padding
+        assert sum(acknowledged) == given + len(taken)
+    cost = sum(size + padding for size, padding, _ in steps)
+    if drops:
+        half.drop()
+        half.put(b"late", 7)
+        cost += 7
+    else:
+        taken += half.take(len(half))
+        assert taken == sent
+    assert sum(acknowledged) == cost
+    assert len(half) == 0
 
 
 SIZES = st.integers(1, 40_000)

@@ -12,8 +12,11 @@ from typing import Any
 import grpc
 import pytest
 
-from h2_peers import Activator, activator, eventually
-from lull.activator.gate import Blocked, Endpoint
+from h2_peers import PORT, Activator, activator, eventually
+from lull.activator.gate import Blocked, Endpoint, Gate, HoldPolicy
+from lull.activator.http2.client import http2
+from lull.activator.listeners import Listeners
+from lull.model.spec import Key
 
 LARGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 MB5 = bytes(range(256)) * 4 * 1024 * 5
@@ -315,3 +318,23 @@ def test_a_watch_is_answered_and_ends_after_the_wake() -> None:
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
     told(story)
+
+
+def test_a_holding_port_serves_grpc_and_closes_with_what_is_under_way() -> None:
+    async def main() -> None:
+        gate = Gate("uid-1", Key("ns", "chat"), HoldPolicy())
+        listeners = Listeners("pod-uid", http2("pod-uid"), host="127.0.0.1")
+        port = await listeners.open(0, gate, PORT)
+        async with channel(port) as to, grpc_pod() as (echo, endpoint):
+            asked = in_thread(to.unary_unary("/test.Echo/Slow"), b"")
+            await eventually(lambda: gate.held == 1)
+            gate.set_endpoints({PORT: [endpoint]})
+            assert await asyncio.to_thread(echo.working.wait, 5)
+            closing = asyncio.create_task(listeners.close(grace_s=20))
+            await asyncio.sleep(0.1)
+            assert not closing.done()
+            echo.cancelled.set()
+            assert await asked == b"too late"
+            await asyncio.wait_for(closing, 10)
+
+    asyncio.run(main())

@@ -160,6 +160,42 @@ def test_a_pod_that_does_not_read_stops_its_stream_and_no_other() -> None:
     told(story, at_pod={"acknowledges": False})
 
 
+def test_a_client_that_does_not_read_one_answer_gets_the_others() -> None:
+    async def story(at: Activator, client: Hand, server: Pod) -> None:
+        _, hand, _ = await passed(at, client, server, GET)
+        client.h2.increment_flow_control_window(WINDOW)  # of the connection, not of the stream
+        two = client.ask()
+        await hand.until(RequestReceived, 3)
+        hand.say(1, ends=False)
+        sent = 0
+        while (room := min(hand.h2.local_flow_control_window(1), 16_384)) or sent < 2 * WINDOW:
+            hand.h2.send_data(1, b"y" * room)
+            sent += room
+            hand.flush()
+            await asyncio.sleep(QUIET_S)
+        hand.say(3, body=b"small")
+        await client.until(StreamEnded, two)
+        assert client.bodies[two] == b"small"
+
+    told(story, client={"acknowledges": False})
+
+
+def test_a_client_may_ping_for_all_it_receives() -> None:
+    async def story(at: Activator, client: Hand, server: Pod) -> None:
+        one, hand, _ = await passed(at, client, server, GET)
+        hand.say(1, ends=False)
+        for count in range(1, 1501):
+            hand.h2.send_data(1, b"token")
+            hand.flush()
+            await client.until(DataReceived, one, count)
+            client.h2.ping(bytes(8))
+        hand.h2.end_stream(1)
+        hand.flush()
+        await client.until(StreamEnded, one)
+
+    told(story)
+
+
 def test_a_client_that_resets_while_it_waits_frees_its_place() -> None:
     async def story(at: Activator, client: Hand, server: Pod) -> None:
         one, two = client.ask(POST, b"a" * 1000, ends=False), client.ask()
@@ -191,9 +227,9 @@ def test_resets_pass_both_ways_with_their_code() -> None:
         one, hand, _ = await passed(at, client, server, POST, b"", ends=False)
         two = client.ask(POST, b"", ends=False)
         await hand.until(RequestReceived, 3)
-        client.h2.reset_stream(one, ErrorCodes.CANCEL)
+        client.h2.reset_stream(one, ErrorCodes.SETTINGS_TIMEOUT)
         client.flush()
-        assert (await hand.until(StreamReset, 1)).error_code == ErrorCodes.CANCEL
+        assert (await hand.until(StreamReset, 1)).error_code == ErrorCodes.SETTINGS_TIMEOUT
         hand.h2.reset_stream(3, ErrorCodes.INADEQUATE_SECURITY)
         hand.flush()
         assert (await client.until(StreamReset, two)).error_code == ErrorCodes.INADEQUATE_SECURITY
@@ -275,9 +311,10 @@ def test_a_pod_that_breaks_in_the_middle_of_a_plain_answer_never_makes_it_look_w
     told(story)
 
 
-def test_a_whole_answer_is_passed_on_although_its_pod_is_gone() -> None:
+@pytest.mark.parametrize("uploads", [False, True])
+def test_a_whole_answer_is_passed_on_although_its_pod_is_gone(uploads: bool) -> None:
     async def story(at: Activator, client: Hand, server: Pod) -> None:
-        one, hand, _ = await passed(at, client, server, GET)
+        one, hand, _ = await passed(at, client, server, POST, b"a", ends=not uploads)
         hand.say(1, body=b"a" * 16_384, ends=False)
         hand.h2.send_data(1, b"b" * 16_384)
         hand.h2.send_data(1, b"c" * 16_384, end_stream=True)
@@ -289,6 +326,8 @@ def test_a_whole_answer_is_passed_on_although_its_pod_is_gone() -> None:
         client.flush()
         await client.until(StreamEnded, one)
         assert len(client.bodies[one]) == 3 * 16_384
+        if uploads:
+            assert (await client.until(StreamReset, one)).error_code == ErrorCodes.NO_ERROR
 
     told(story, client={"settings": {SettingCodes.INITIAL_WINDOW_SIZE: 10}})
 
@@ -307,6 +346,18 @@ def test_goaway_of_a_pod_lets_its_streams_end_and_sends_others_elsewhere() -> No
         hand.say(1, body=b"still here")
         await client.until(StreamEnded, one)
         assert client.bodies[one] == b"still here"
+        await hand.until_closed()
+
+    told(story)
+
+
+def test_a_client_that_goes_is_gone_at_a_pod_that_takes_no_more_streams() -> None:
+    async def story(at: Activator, client: Hand, server: Pod) -> None:
+        _, hand, _ = await passed(at, client, server, GET)
+        hand.raw(bytes.fromhex("000008 07 00 00000000 00000001 00000000"))
+        client.ask()
+        await (await server.hand(1)).until(RequestReceived)  # it stands at another connection's place now
+        await client.close()
         await hand.until_closed()
 
     told(story)
@@ -364,6 +415,19 @@ def test_an_idle_connection_wakes_nobody_and_is_asked_to_go_after_the_wake(monke
         await client.when(lambda: len(client.goaways) == 2)
         assert [(last, code) for last, code, _ in client.goaways] == [(2**31 - 1, 0), (0, 0)]
         await client.until_closed()
+
+    told(story)
+
+
+def test_a_stray_connection_to_a_model_that_is_awake_is_asked_to_go_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lull.activator.http2.client.STRAY_DRAIN_S", 0.2)
+
+    async def story(at: Activator, _: Hand, server: Pod) -> None:
+        at.wake(server)
+        async with at.client() as stray:
+            await asyncio.sleep(0.1)
+            assert stray.goaways == []
+            await stray.when(lambda: len(stray.goaways) == 2)
 
     told(story)
 

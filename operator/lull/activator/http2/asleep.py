@@ -47,4 +47,4 @@ def in_its_place(request: Request, ignore: Ignore) -> Answer | None:
         return None
     if request.is_grpc:
         return grpc_error(503, IGNORED, "the model is asleep, and this client's user agent wakes nothing")
-    return plain(200, IGNORED, b"" if method == "HEAD" else ASLEEP, b"text/plain; charset=utf-8")
+    return plain(200, IGNORED, ASLEEP, b"text/plain; charset=utf-8")

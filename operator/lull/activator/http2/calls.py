@@ -114,9 +114,10 @@ class Call(Leg):
         self.has_answered = True
         if answer.reason is not None:
             self._count(answer.status, answer.reason)
-        self.send_headers(answer.headers, ends=not answer.body and answer.tail == OVER)
+        body = b"" if self.request.method == b"HEAD" else answer.body
+        self.send_headers(answer.headers, ends=not body and answer.tail == OVER)
         self.outbox = Half(_nothing)
-        self.outbox.put(answer.body, len(answer.body))
+        self.outbox.put(body, len(body))
         self.outbox.tail = answer.tail
         self.is_watch = answer.tail is None
         self.wire.wake(self)

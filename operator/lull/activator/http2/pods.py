@@ -26,8 +26,9 @@ from lull.activator.http2.wire import WIDE_BYTES, WINDOW_BYTES, Wire
 from lull.activator.sockets import prepare
 from lull.errors import Unreachable
 
-CONNECT_S: Final = 5.0
-"""From the first SYN to the pod's SETTINGS; nothing of a request is sent before they are there."""
+CONNECT_S: Final = 2.0
+GREETING_S: Final = 10.0
+"""For the pod's SETTINGS, before which nothing of a request is sent: a server that has just started may be slow."""
 
 _SETTINGS: Final = {
     SettingCodes.ENABLE_PUSH: 0,
@@ -132,10 +133,11 @@ class PodConnection(Wire):
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self.loop.create_connection(lambda: self, host, port)
+            async with asyncio.timeout(GREETING_S):
                 await self._greeting
         except OSError as error:  # a timeout is one, without words
             self.shut()
-            self._give_up(f"{host}:{port} cannot be reached: {str(error) or 'no SETTINGS in time'}")
+            self._give_up(f"{host}:{port} cannot be reached: {str(error) or 'no answer in time'}")
         self._open_next()
 
     def _open_next(self) -> None:
