@@ -378,7 +378,20 @@ async def _says_goaway(_: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-@pytest.mark.parametrize("broken", [None, _closes_at_once, _speaks_http1, _says_goaway])
+def test_a_pod_that_does_not_speak_http2_is_told_at_once_and_not_blamed() -> None:
+    async def story(at: Activator, client: Hand, _: Pod) -> None:
+        http1 = await asyncio.start_server(_speaks_http1, "127.0.0.1", 0)
+        at.wake(Endpoint(*http1.sockets[0].getsockname()[:2]))
+        one = client.ask()
+        assert dict((await client.until(ResponseReceived, one)).headers)[":status"] == "502"
+        assert at.gate.serves("grpc")
+        http1.close()
+        await http1.wait_closed()
+
+    told(story)
+
+
+@pytest.mark.parametrize("broken", [None, _closes_at_once, _says_goaway])
 def test_an_endpoint_that_cannot_be_reached_is_passed_by(broken: Any) -> None:
     """Nothing of the request was sent there, so another may have it."""
 

@@ -16,6 +16,8 @@ GRPC: Final = b"application/grpc"
 _GRPC_CODES: Final = {400: 13, 405: 12, 504: 4}
 """INTERNAL, UNIMPLEMENTED, DEADLINE_EXCEEDED; any other status of ours is UNAVAILABLE."""
 _HELD: Final = b"lull-held-seconds"
+_LEAST_HELD_S: Final = 0.001
+"""Who was turned away sooner did not wait."""
 _AS_IT_IS: Final = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
@@ -99,12 +101,12 @@ def to_probe(model_uid: str, activator_uid: str) -> Answer:
     return Answer(((b":status", b"200"), (b"content-length", b"0"), *who))
 
 
-def refusal(request: Request, turned: Turned, held_s: float | None) -> Answer:
+def refusal(request: Request, turned: Turned, held_s: float) -> Answer:
     """For a request that may not wait, or waited in vain.
 
     ``grpc-retry-pushback-ms`` is what gRPC's retry policies read; ``retry-after`` is for people and proxies.
     """
-    more = held(held_s)
+    more = held(held_s if turned.status == 504 or held_s >= _LEAST_HELD_S else None)
     if turned.retry_after_s is not None:
         after_s = max(math.ceil(turned.retry_after_s), 1)
         more = (*more, (b"retry-after", b"%d" % after_s))

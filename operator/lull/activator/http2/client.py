@@ -12,14 +12,15 @@ from h2.events import Event, PingAckReceived, RemoteSettingsChanged, RequestRece
 from h2.settings import SettingCodes
 
 from lull.activator.gate import Gate, Turned
-from lull.activator.http2.answers import error, refusal, request_of, to_probe
+from lull.activator.http2.answers import error, held, refusal, request_of, to_probe
 from lull.activator.http2.asleep import in_its_place
-from lull.activator.http2.calls import Call
+from lull.activator.http2.calls import POD_BROKE, Call
 from lull.activator.http2.calm import Calm
 from lull.activator.http2.frames import LAST_STREAM, Frame, goaway
 from lull.activator.http2.legs import Leg
 from lull.activator.http2.pods import Pods
 from lull.activator.http2.wire import CLOSING_S, WIDE_BYTES, WINDOW_BYTES, Wire
+from lull.errors import BadAnswer
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,8 @@ class ClientConnection(Wire):
                 await call.over
         except Turned as turned:
             call.answer_now(refusal(call.request, turned, self.loop.time() - call.since_s))
+        except BadAnswer as fault:
+            call.answer_now(error(call.request, 502, POD_BROKE, str(fault), *held(call.held_s)))
 
     def _go_on(self) -> None:
         """The first stream was let go: bodies may flow, and the client may look for the pods."""

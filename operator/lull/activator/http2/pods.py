@@ -17,6 +17,7 @@ from h2.events import (
     RemoteSettingsChanged,
     ResponseReceived,
 )
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from lull.activator.gate import Endpoint, Passage
@@ -24,7 +25,7 @@ from lull.activator.http2.calls import Call
 from lull.activator.http2.legs import Leg
 from lull.activator.http2.wire import WIDE_BYTES, WINDOW_BYTES, Wire
 from lull.activator.sockets import prepare
-from lull.errors import Unreachable
+from lull.errors import BadAnswer, LullError, Unreachable
 
 CONNECT_S: Final = 2.0
 GREETING_S: Final = 10.0
@@ -54,6 +55,7 @@ class PodConnection(Wire):
 
         Raises:
             Unreachable: nothing of the call was sent, and nothing will be.
+            BadAnswer: the same, and the pod does not speak HTTP/2 on this port.
         """
         opened: asyncio.Future[None] = self.loop.create_future()
         self._queue.append((call, opened))
@@ -70,7 +72,7 @@ class PodConnection(Wire):
     def connection_lost(self, exc: Exception | None) -> None:
         """The pod is gone."""
         super().connection_lost(exc)
-        self._give_up(f"{self.endpoint.host}:{self.endpoint.port} closed the connection")
+        self._give_up(Unreachable("the pod closed the connection"))
 
     def on_event(self, event: Event) -> None:
         """Settings and the heads of answers."""
@@ -90,8 +92,14 @@ class PodConnection(Wire):
             leg.close()
             if leg.peer is not None:
                 leg.peer.abort(int(ErrorCodes.REFUSED_STREAM))
-        self._give_up(f"{self.endpoint.host}:{self.endpoint.port} takes no more streams")
+        self._give_up(Unreachable("the pod takes no more streams"))
         self.soon()
+
+    def on_violation(self, error: ProtocolError) -> None:
+        """Whose first words are no HTTP/2 will not learn it: trying again would only keep clients waiting."""
+        if not self._greeting.done():
+            self._give_up(BadAnswer(f"the model's server does not speak HTTP/2: {error}"))
+        super().on_violation(error)
 
     def on_reset(self, leg: Leg, code: int) -> None:
         """A pod that has said all may ask to be sent no more; any other reset is the client's too."""
@@ -137,7 +145,7 @@ class PodConnection(Wire):
                 await self._greeting
         except OSError as error:  # a timeout is one, without words
             self.shut()
-            self._give_up(f"{host}:{port} cannot be reached: {str(error) or 'no answer in time'}")
+            self._give_up(Unreachable(str(error) or "no answer in time"))
         self._open_next()
 
     def _open_next(self) -> None:
@@ -159,14 +167,14 @@ class PodConnection(Wire):
         leg.send_headers(call.forwarded(), ends=call.inbox.is_empty_end)
         leg.join(call)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: LullError) -> None:
         self.takes_more = False
         if not self._greeting.done():
             self._greeting.cancel()
         while self._queue:
             _, opened = self._queue.popleft()
             if not opened.done():
-                opened.set_exception(Unreachable(why))
+                opened.set_exception(why)
 
 
 class Pods:
@@ -180,6 +188,7 @@ class Pods:
 
         Raises:
             Turned: none could be reached in time.
+            BadAnswer: what was reached does not speak HTTP/2.
         """
         endpoint = passage.endpoint
         while True:

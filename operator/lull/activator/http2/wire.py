@@ -20,7 +20,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError, StreamClosedError
+from h2.exceptions import FrameTooLargeError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from lull.activator.http2.frames import GOAWAY, MAX_FRAME_BYTES, Frame, FrameReader, last_stream_of
@@ -46,7 +46,10 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, *, client_side: bool, settings: dict[SettingCodes, int]) -> None:
         self.loop = asyncio.get_running_loop()
-        self.h2 = H2Connection(H2Configuration(client_side=client_side, header_encoding=None))
+        # What goes out came in on another connection, where it was validated, or is our own.
+        self.h2 = H2Connection(
+            H2Configuration(client_side=client_side, header_encoding=None, validate_outbound_headers=False)
+        )
         self.h2.local_settings = Settings(client=client_side, initial_values=settings)
         self.h2.decoder.max_header_list_size = settings[SettingCodes.MAX_HEADER_LIST_SIZE]
         self.legs: dict[int, Leg] = {}
@@ -100,6 +103,11 @@ class Wire(asyncio.Protocol):
 
     def on_goaway(self, last_stream_id: int) -> None:
         """The peer opens no streams any more, and serves ours up to the last one."""
+
+    def on_violation(self, error: ProtocolError) -> None:
+        """The peer does not keep to HTTP/2; the GOAWAY that ``h2`` has ready goes out."""
+        log.debug("an HTTP/2 connection ends: %s", error)
+        self.shut()
 
     def on_reset(self, leg: Leg, code: int) -> None:
         """The peer ended a stream."""
@@ -226,6 +234,8 @@ class Wire(asyncio.Protocol):
     def _receive(self, frame: Frame) -> None:
         if why := self.judge(frame):
             self.fail(ErrorCodes.ENHANCE_YOUR_CALM, why)
+        elif frame.length > MAX_FRAME_BYTES:
+            self.on_violation(FrameTooLargeError(f"a frame of {frame.length} bytes"))
         elif frame.kind == GOAWAY:
             self.on_goaway(last_stream_of(frame))
         else:
@@ -233,8 +243,7 @@ class Wire(asyncio.Protocol):
                 for event in self.h2.receive_data(frame.raw):
                     self._tell(event)
             except ProtocolError as error:
-                log.debug("an HTTP/2 connection ends: %s", error)
-                self.shut()  # h2 has its GOAWAY ready
+                self.on_violation(error)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, WindowUpdated | RemoteSettingsChanged):
