@@ -49,12 +49,14 @@ class Hand:
         client_side: bool,
         settings: dict[Any, int] | None = None,
         acknowledges: bool = True,
+        reacts: Callable[[Hand, Event], None] | None = None,
     ) -> None:
         self.reader, self.writer = reader, writer
         self.h2 = H2Connection(H2Configuration(client_side=client_side, header_encoding="utf-8"))
         if settings:
             self.h2.local_settings = Settings(client=client_side, initial_values=settings)
         self.acknowledges = acknowledges
+        self.reacts = reacts
         self.events: list[Event] = []
         self.bodies: dict[int, bytes] = {}
         self.goaways: list[tuple[int, int, bytes]] = []
@@ -146,6 +148,8 @@ class Hand:
                 self.bodies[event.stream_id] = self.bodies.get(event.stream_id, b"") + event.data
                 if self.acknowledges:
                     self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            if self.reacts is not None:
+                self.reacts(self, event)
 
 
 @dataclass

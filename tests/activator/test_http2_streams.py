@@ -117,6 +117,23 @@ def test_streams_reach_the_pod_in_order_also_where_it_takes_one_at_a_time() -> N
     told(story, at_pod={"settings": {SettingCodes.MAX_CONCURRENT_STREAMS: 1}})
 
 
+def test_who_leaves_while_the_pod_is_full_never_reaches_it() -> None:
+    async def story(at: Activator, client: Hand, server: Pod) -> None:
+        one, hand, _ = await passed(at, client, server, GET)
+        two, three = client.ask(POST, b"mine", ends=False), client.ask()
+        await asyncio.sleep(QUIET_S)
+        client.h2.reset_stream(two, ErrorCodes.CANCEL)
+        client.flush()
+        await asyncio.sleep(QUIET_S)
+        hand.say(1)
+        await client.until(StreamEnded, one)
+        hand.say((await hand.until(RequestReceived, count=2)).stream_id)
+        await client.until(StreamEnded, three)
+        assert [dict(request.headers)[":method"] for request in hand.all(RequestReceived)] == ["GET", "GET"]
+
+    told(story, at_pod={"settings": {SettingCodes.MAX_CONCURRENT_STREAMS: 1}})
+
+
 def test_a_client_that_does_not_read_stops_the_pod() -> None:
     async def story(at: Activator, client: Hand, server: Pod) -> None:
         one, hand, _ = await passed(at, client, server, GET)
