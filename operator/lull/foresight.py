@@ -14,7 +14,7 @@ from lull.decide.layers import Layers
 from lull.decide.provision import Advice, advise, candidates, thresholds_rps
 from lull.forecast.forecaster import Forecast
 from lull.forecast.law import chance_above
-from lull.model.arrays import F64, I64
+from lull.model.arrays import F64, I64, running_maximum
 from lull.model.costs import Costs
 
 
@@ -47,7 +47,7 @@ def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F6
     owner = at[layers.owner]
     with np.errstate(invalid="ignore"):
         above = chance_above(forecast.quantiles_rps[:, :, owner], thresholds_rps(layers, limit_rps))
-    chance = np.maximum.accumulate(forecast.busy_chance[:, owner] * above, axis=0)
+    chance = running_maximum(forecast.busy_chance[:, owner] * above)
     return Outlook(layers, chance, forecast.horizons_s, since_s)
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lull.decide.sleep import holding_s, missed_requests, pays_to_keep, pays_to_start
-from lull.model.arrays import F64
+from lull.model.arrays import F64, I64, Bools
 
 DRAWS = 20_000
 BLUR_S = 0.5
@@ -50,6 +50,14 @@ def column(law: Law) -> F64:
     return law.chance[:, None]
 
 
+def keeps(chance: F64, horizons_s: F64, worth_s: F64) -> Bools:
+    return pays_to_keep(chance, holding_s(chance, horizons_s), worth_s)
+
+
+def starts(chance: F64, horizons_s: F64, lead: I64, miss_s: F64, start_s: F64) -> Bools:
+    return pays_to_start(chance, holding_s(chance, horizons_s), lead, miss_s, start_s)
+
+
 @given(laws())
 def test_holding_is_the_mean_time_until_the_need_or_the_horizon(law: Law) -> None:
     found = holding_s(column(law), law.horizons_s)[:, 0]
@@ -69,7 +77,7 @@ def test_keeping_pays_exactly_where_some_time_of_holding_is_cheaper_than_none(la
 
     gain_s = cost_s(0.0) - min(cost_s(float(horizon_s)) for horizon_s in law.horizons_s)
     assume(abs(gain_s) > BLUR_S + worth_s / DRAWS)
-    assert pays_to_keep(column(law), law.horizons_s, np.array([worth_s]))[0] == (gain_s > 0.0)
+    assert keeps(column(law), law.horizons_s, np.array([worth_s]))[0] == (gain_s > 0.0)
 
 
 @given(laws(), st.integers(0, 5), st.floats(0.0, 5000.0), st.floats(1.0, 1000.0))
@@ -81,15 +89,15 @@ def test_starting_pays_exactly_where_it_is_cheaper_than_missing_what_comes_befor
     now_s = np.minimum(comes_s, ready_s).mean() + start_s * np.isinf(comes_s).mean()
     later_s = miss_s * (comes_s <= ready_s).mean()
     assume(abs(later_s - now_s) > BLUR_S + (miss_s + start_s) / DRAWS)
-    found = pays_to_start(column(law), law.horizons_s, np.array([lead]), np.array([miss_s]), np.array([start_s]))
+    found = starts(column(law), law.horizons_s, np.array([lead]), np.array([miss_s]), np.array([start_s]))
     assert found[0] == (later_s > now_s)
 
 
 def test_a_start_that_comes_to_be_needed_later_is_not_lost() -> None:
     """Held for 45 s in the mean, and half of 100 s saved; that a start costs 1000 s is no matter if it is needed."""
     horizons_s, lead, miss_s, start_s = np.array([60.0, 600.0]), np.array([0]), np.array([100.0]), np.array([1000.0])
-    assert pays_to_start(np.array([[0.5], [1.0]]), horizons_s, lead, miss_s, start_s)[0]
-    assert not pays_to_start(np.array([[0.5], [0.99]]), horizons_s, lead, miss_s, start_s)[0]
+    assert starts(np.array([[0.5], [1.0]]), horizons_s, lead, miss_s, start_s)[0]
+    assert not starts(np.array([[0.5], [0.99]]), horizons_s, lead, miss_s, start_s)[0]
 
 
 @given(st.integers(0, 2**16))
@@ -99,21 +107,21 @@ def test_layers_do_not_see_each_other(seed: int) -> None:
     chance = np.sort(draw.random((3, count)), axis=0)
     worth_s, miss_s = draw.uniform(1.0, 4000.0, count), draw.uniform(1.0, 4000.0, count)
     lead = draw.integers(0, 3, count)
-    keep = pays_to_keep(chance, horizons_s, worth_s)
-    start = pays_to_start(chance, horizons_s, lead, miss_s, worth_s)
+    keep = keeps(chance, horizons_s, worth_s)
+    start = starts(chance, horizons_s, lead, miss_s, worth_s)
     for i in range(count):
         one = slice(i, i + 1)
-        assert keep[i] == pays_to_keep(chance[:, one], horizons_s, worth_s[one])[0]
-        assert start[i] == pays_to_start(chance[:, one], horizons_s, lead[one], miss_s[one], worth_s[one])[0]
+        assert keep[i] == keeps(chance[:, one], horizons_s, worth_s[one])[0]
+        assert start[i] == starts(chance[:, one], horizons_s, lead[one], miss_s[one], worth_s[one])[0]
 
 
 def test_a_certain_need_is_worth_waiting_for_and_none_is_not() -> None:
     """Within 100 s it comes for sure, evenly spread: 50 s of holding, no more."""
     horizons_s, certain, never = np.array([100.0]), np.ones((1, 1)), np.zeros((1, 1))
-    assert pays_to_keep(certain, horizons_s, np.array([50.1]))[0]
-    assert not pays_to_keep(certain, horizons_s, np.array([49.9]))[0]
-    assert not pays_to_keep(never, horizons_s, np.array([1e9]))[0]
-    assert not pays_to_start(never, horizons_s, np.array([0]), np.array([1e9]), np.array([1.0]))[0]
+    assert keeps(certain, horizons_s, np.array([50.1]))[0]
+    assert not keeps(certain, horizons_s, np.array([49.9]))[0]
+    assert not keeps(never, horizons_s, np.array([1e9]))[0]
+    assert not starts(never, horizons_s, np.array([0]), np.array([1e9]), np.array([1.0]))[0]
 
 
 @pytest.mark.parametrize(

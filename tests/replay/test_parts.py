@@ -60,6 +60,14 @@ def test_a_replica_that_is_starting_at_a_cut_is_paid_whole_by_both_parts() -> No
     assert second.on_s[0] == 2 * 60 + 2 * 15
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_a_start_that_is_called_off_never_serves(steps: int) -> None:
+    """A start of 60 s takes four steps; called off in the very step in which it would have been ready, it is gone."""
+    (outcome,) = parts_of(Ordered(1, *[2] * steps, 1), [150.0] * 9)
+    assert (outcome.starts[0], outcome.ready_s[0]) == (2, 9 * 15)
+    assert outcome.on_s[0] == 60 + 9 * 15 + steps * 15
+
+
 def test_a_scored_run_is_the_last_part() -> None:
     arrivals = np.array([[150.0], [300.0], [10.0]], dtype=np.float32)
     of_series, capacity = np.array([0]), np.array([10.0])

@@ -63,7 +63,7 @@ async def answer(
     return Written(status, keep_alive=stays)
 
 
-async def turned_away(request: BaseRequest, turned: Turned, *, keep_alive: bool = True) -> Written:
+async def turned_away(request: BaseRequest, turned: Turned, *, keep_alive: bool) -> Written:
     """Why a request may not wait, or waited in vain, and when to come back."""
     fields = [_JSON]
     if turned.retry_after_s is not None:
@@ -76,9 +76,9 @@ async def refused(request: BaseRequest, status: int, reason: str, message: str) 
     return await answer(request, status, [_JSON], explained(reason, message), keep_alive=False)
 
 
-async def asleep(request: BaseRequest) -> Written:
+async def asleep(request: BaseRequest, *, keep_alive: bool) -> Written:
     """To health checks and scrapes, while the model sleeps."""
-    return await answer(request, 200, [_TEXT], ASLEEP, keep_alive=True)
+    return await answer(request, 200, [_TEXT], ASLEEP, keep_alive=keep_alive)
 
 
 async def proof(request: BaseRequest, activator_uid: str, model_uid: str) -> Written:

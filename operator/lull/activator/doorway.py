@@ -108,10 +108,11 @@ class Doorway(asyncio.Protocol):
 
     def drain(self) -> None:
         """Ends soon."""
-        if self.guest is None and self.transport:
+        guest: object = self.guest
+        if guest is None and self.transport:
             self.transport.close()
-        elif isinstance(self.guest, Drains):
-            self.guest.drain()
+        elif isinstance(guest, Drains):
+            guest.drain()
 
     def look(self) -> None:
         """Lets go of a client that left while nothing of its connection is read, which nobody would notice else."""

@@ -12,6 +12,7 @@ import asyncio
 from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
@@ -44,6 +45,8 @@ class Connection(RequestHandler):
         if data and not self.at_work and self._head_timer is None:
             self._head_timer = self._loop.call_later(self._head_s, self.force_close)
         super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._break_bodies()
 
     def begins(self) -> None:
         """A request's head is whole."""
@@ -81,6 +84,20 @@ class Connection(RequestHandler):
         response = web.Response(status=status, body=body, content_type="application/json")
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """A client that has gone is no fault."""
+        if self.transport is not None:
+            super().log_exception(*args, **options)
+
+    def _break_bodies(self) -> None:
+        """After what is no HTTP the parser hears nothing more: who reads a body would wait for its end for ever."""
+        payloads = [payload for _, payload in self._messages]
+        if self._current_request:
+            payloads.append(self._current_request.content)
+        for payload in payloads:
+            if not payload.is_eof() and payload.exception() is None:
+                payload.set_exception(web.RequestPayloadError("the body is not what its headers announced"))
 
     def _stop_timer(self) -> None:
         if self._head_timer:
@@ -124,11 +141,12 @@ class Server(web.Server):
         connection = cast("Connection", request.protocol)
         connection.begins()
         try:
-            return await self._in_place(request) or await self._held(request, connection)
+            in_place = await self._in_place(request, connection)
+            return await self._held(request, connection) if in_place is None else in_place
         finally:
             connection.ends()
 
-    async def _in_place(self, request: BaseRequest) -> web.StreamResponse | None:
+    async def _in_place(self, request: BaseRequest, connection: Connection) -> web.StreamResponse | None:
         """The answer, where the model is not needed for it."""
         gate, headers = self._gate, request.headers
         fault = fault_of(request.method, request.raw_path, request.version, request.raw_headers)
@@ -140,7 +158,7 @@ class Server(web.Server):
         is_ignored = gate.policy.ignore.matches(request.method, request.raw_path, headers.get("User-Agent"))
         if is_ignored and not gate.serves(self._port_name):
             gate.meters.answered(gate.key, 200, "Ignored")
-            return await answers.asleep(request)
+            return await answers.asleep(request, keep_alive=not connection.drains)
         return None
 
     async def _held(self, request: BaseRequest, connection: Connection) -> web.StreamResponse:

@@ -56,12 +56,15 @@ class HoldingPort:
         self._look()
         return int(sock.getsockname()[1])
 
-    async def close(self, grace_s: float) -> None:
-        """Takes no new connections, lets the open ones finish, and cuts those that have not after ``grace_s``."""
+    def stop(self) -> None:
+        """Takes no new connections, and asks the open ones to end with what is under way."""
         if self._server:
             self._server.close()
         for door in tuple(self._doors):
             door.drain()
+
+    async def emptied(self, grace_s: float) -> None:
+        """Returns once no connection is open; those that still are after ``grace_s`` are cut."""
         if self._doors:
             try:
                 async with asyncio.timeout(grace_s):
@@ -180,7 +183,8 @@ class Listeners:
         await self._relay.close()
 
     def _finish(self, port: HoldingPort, grace_s: float) -> None:
-        task = asyncio.get_running_loop().create_task(port.close(grace_s))
+        port.stop()  # at once: another model may be given the same number
+        task = asyncio.get_running_loop().create_task(port.emptied(grace_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
-from aiohttp import ClientResponse, ClientSession, hdrs
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, hdrs
 from aiohttp.client_exceptions import ClientConnectorError, ConnectionTimeoutError
 from aiohttp.web_request import BaseRequest
 from yarl import URL
@@ -43,6 +43,7 @@ class Relay:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
             trace_configs=[trace],
+            middlewares=[_once],
             max_line_size=_POD_HEAD_BYTES,
             max_field_size=_POD_HEAD_BYTES,
         )
@@ -60,7 +61,7 @@ class Relay:
         upload = Upload(request)
         try:
             response = await self._reach(request, upload, passage)
-        except (aiohttp.ClientError, OSError) as error:
+        except _Broke as error:
             return await self._broken(request, upload, gate, error)
         async with response:
             gate.meters.answered(gate.key, response.status, "Forwarded")
@@ -72,9 +73,10 @@ class Relay:
 
     async def _reach(self, request: BaseRequest, upload: Upload, passage: Passage) -> ClientResponse:
         fields = request_fields(request.raw_headers, (request.remote or "unknown").removeprefix("::ffff:"))
-        if is_upgrade(request.raw_headers, upgrade.WEBSOCKET):
+        upgrades = is_upgrade(request.raw_headers, upgrade.WEBSOCKET)
+        if upgrades:
             fields += upgrade.FIELDS
-        headers = [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in fields]
+        headers = [(name.decode(), value.decode()) for name, value in fields]
         while True:
             host, port = passage.endpoint
             bracketed = f"[{host}]" if ":" in host else host
@@ -85,19 +87,19 @@ class Relay:
                     headers=headers,
                     data=upload if request.body_exists else None,
                     allow_redirects=False,
-                    read_until_eof=True,
+                    read_until_eof=not upgrades,  # else aiohttp takes what follows a 101 for its body
                     trace_request_ctx=passage,
                 )
-            except (ClientConnectorError, ConnectionTimeoutError):
+            except _Unreached:
                 await passage.another()
 
-    async def _broken(self, request: BaseRequest, upload: Upload, gate: Gate, error: Exception) -> Written:
+    async def _broken(self, request: BaseRequest, upload: Upload, gate: Gate, error: _Broke) -> Written:
         upload.answered = True
         if request.content.exception() is not None:
             gate.meters.answered(gate.key, 400, "BadRequest")
             return await answers.refused(request, 400, "BadRequest", "the body is not what its headers announced")
         gate.meters.answered(gate.key, 502, "PodBroke")
-        message = f"the model's server ended the connection without an answer: {type(error).__name__}"
+        message = f"the model's server ended the connection without an answer: {error}"
         return await answers.refused(request, 502, "PodBroke", message)
 
     async def _pass_back(self, request: BaseRequest, response: ClientResponse, held: list[Field]) -> Written:
@@ -139,6 +141,24 @@ class Upload:
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+
+class _Unreached(Exception):
+    """The pod could not be connected to; nothing was sent."""
+
+
+class _Broke(Exception):
+    """The pod, or the client's body, broke off after something was sent."""
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Renames what went wrong: by its own names aiohttp's session would send a GET that a pod has seen once more."""
+    try:
+        return await handler(request)
+    except (ClientConnectorError, ConnectionTimeoutError) as error:
+        raise _Unreached(str(error)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise _Broke(type(error).__name__) from error
 
 
 async def _on_sent(_: ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:

@@ -56,8 +56,8 @@ class _Feed:
 async def join(request: BaseRequest, response: ClientResponse, held: list[Field]) -> Written:
     """Tells the client that the pod agreed, then passes bytes on until either goes."""
     connection = response.connection
-    protocol = connection.protocol if connection else None
-    client, pod = request.transport, protocol.transport if protocol else None
+    protocol = None if connection is None else connection.protocol
+    client, pod = request.transport, None if protocol is None else protocol.transport
     if client is None or pod is None or protocol is None:
         raise ConnectionResetError("a side is gone")
     fields = [*end_to_end(response.raw_headers), *FIELDS, *held]

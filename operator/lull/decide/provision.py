@@ -11,7 +11,7 @@ import numpy as np
 
 from lull.decide.accounts import Accounts
 from lull.decide.layers import Layers, layers_between
-from lull.decide.sleep import missed_requests, pays_to_keep, pays_to_start
+from lull.decide.sleep import holding_s, missed_requests, pays_to_keep, pays_to_start
 from lull.model.arrays import F32, F64, I64
 from lull.model.costs import Costs
 
@@ -81,8 +81,9 @@ def advise(
     is_on = number <= replicas[owner]
     lead = np.minimum(np.searchsorted(horizons_s, costs.lead_s + tick_s + since_s), len(horizons_s) - 1)
     with np.errstate(invalid="ignore"):
-        keep = pays_to_keep(chance, horizons_s, worth_s)
-        start = pays_to_start(chance, horizons_s, lead[owner], miss_s, start_s)
+        held_s = holding_s(chance, horizons_s)
+        keep = pays_to_keep(chance, held_s, worth_s)
+        start = pays_to_start(chance, held_s, lead[owner], miss_s, start_s)
     is_known = ~np.isnan(chance[0]) & ~np.isnan(worth_s)
     keep |= ~accounts.may_let_go(column, number, worth_s)
     may_hold = accounts.may_hold(column, number, worth_s, tick_s)

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from lull.model.arrays import F64, I64, Bools
+from lull.model.arrays import F64, I64, Bools, running_sum
 
 _LATE_FACTOR: Final = 2.0
 """Starts' times for which requests are late: one until it is there, about one until the queue is gone."""
@@ -30,22 +30,21 @@ def holding_s(chance: F64, horizons_s: F64) -> F64:
     """
     before = np.concatenate([np.zeros((1, chance.shape[1])), chance[:-1]])
     width = np.diff(horizons_s, prepend=0.0)[:, None]
-    return np.cumsum((1.0 - (before + chance) / 2.0) * width, axis=0)
+    return running_sum((1.0 - (before + chance) / 2.0) * width)
 
 
-def pays_to_keep(chance: F64, horizons_s: F64, worth_s: F64) -> Bools:
+def pays_to_keep(chance: F64, held_s: F64, worth_s: F64) -> Bools:
     """Whether holding on is cheaper than letting go, (L,).
 
     Args:
         chance: that the need comes within each horizon, (H, L).
-        horizons_s: (H,).
+        held_s: what holding until then costs, by ``holding_s``, (H, L).
         worth_s: cost of a start and of what is missed meanwhile, (L,).
     """
-    gain_s: F64 = np.max(chance * worth_s - holding_s(chance, horizons_s), axis=0)
-    return gain_s > 0.0
+    return np.asarray((chance * worth_s > held_s).any(axis=0))
 
 
-def pays_to_start(chance: F64, horizons_s: F64, lead: I64, miss_s: F64, start_s: F64) -> Bools:
+def pays_to_start(chance: F64, held_s: F64, lead: I64, miss_s: F64, start_s: F64) -> Bools:
     """Whether starting now is cheaper than waiting for the need, (L,).
 
     A start that comes to be needed is none too many; only one that was in vain is lost. What can still be started in
@@ -53,12 +52,11 @@ def pays_to_start(chance: F64, horizons_s: F64, lead: I64, miss_s: F64, start_s:
 
     Args:
         chance: that the need comes within each horizon, (H, L).
-        horizons_s: (H,).
+        held_s: what holding until then costs, by ``holding_s``, (H, L).
         lead: row of the horizon within which a start becomes ready, (L,).
         miss_s: cost of what is missed if the need finds nothing there, (L,).
         start_s: cost of a start, (L,).
     """
-    held_s = holding_s(chance, horizons_s)
     at = (lead, np.arange(chance.shape[1]))
     is_cheaper: Bools = chance[at] * miss_s > (1.0 - chance[-1]) * start_s + held_s[at]
     return is_cheaper

@@ -20,7 +20,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from lull.model.arrays import F32, Bools
+from lull.model.arrays import F32, Bools, running_maximum
 
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95, 0.99, 0.997)
 """Quantile levels that are tracked."""
@@ -102,7 +102,7 @@ class Correction:
     def quantiles(self, mixed: F32) -> F32:
         """Corrected quantiles in the order of their levels, (A, H, N)."""
         corrected = mixed + self.offset * np.maximum(self.spread, _LEAST_SPREAD)
-        return np.maximum.accumulate(corrected, axis=0)
+        return running_maximum(corrected)
 
     def learn(self, issued: F32, target: F32, known: Bools) -> None:
         """Takes in what became of quantiles, (A, H, N), exactly as they were issued.

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from lull.model.arrays import F32, F64, Bools
+from lull.model.arrays import F32, F64, Bools, running_maximum
 
 DAY_S: Final = 86_400.0
 WEEK_S: Final = 7.0 * DAY_S
@@ -174,7 +174,7 @@ class Harmonics:
         """Writes the row of ``out``, (E, H, N), as seen from the step that starts at ``at_s``."""
         waves = _waves(at_s + np.array(HORIZONS) * self._step_s).astype(np.float32)
         points = waves @ self.weights + _FADED[:, None] * self.residual
-        out[Expert.HARMONIC] = np.maximum.accumulate(points, axis=0)
+        out[Expert.HARMONIC] = running_maximum(points)
 
 
 def _waves(at_s: F64) -> F64:

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from lull.forecast.experts import DAY_S, HORIZONS
-from lull.model.arrays import F32, Bools
+from lull.model.arrays import F32, Bools, running_sum
 
 _EDGES: Final = np.concatenate([np.arange(1.0, 61.0), np.round(np.geomspace(66.0, 20_160.0, 36))]).astype(np.float32)
 """Longest silence of each bin, in steps: each by itself up to sixty, so that a job of every half hour is seen as what
@@ -64,7 +64,7 @@ class Gaps:
         """
         lasted = self.silent
         stays = np.maximum(lasted, 1.0)
-        above: F32 = self.counts[::-1].cumsum(axis=0)[::-1]
+        above: F32 = running_sum(self.counts[::-1])[::-1]
         longer = self._longer_than(lasted - 1, above)
         out: F32 = np.ones((len(HORIZONS), len(lasted)), dtype=np.float32)
         for row, horizon in enumerate(HORIZONS):

@@ -12,12 +12,16 @@ from typing import Final
 import numpy as np
 
 from lull.forecast.calibration import LEVELS
-from lull.model.arrays import F32, F64
+from lull.model.arrays import F32, F64, running_maximum
 
-_LOG: Final = np.log1p(-np.array(LEVELS))
+_LOG: Final = np.concatenate([[0.0], np.log1p(-np.array(LEVELS))])
+"""Logarithm of the chance at the lowest rate there may be, and at each level."""
 _TAIL_FROM: Final = LEVELS.index(0.95)
+_TAIL: Final = _LOG[-1] - _LOG[_TAIL_FROM + 1]
 _LOWEST: Final = 1.5
 """The rate is taken never to lie further below the median than this many distances to the next level above."""
+_LEAST: Final = 1e-9
+_NEVER: Final = -50.0
 
 
 def chance_above(quantiles_rps: F32 | F64, threshold_rps: F64) -> F64:
@@ -25,16 +29,23 @@ def chance_above(quantiles_rps: F32 | F64, threshold_rps: F64) -> F64:
 
     NaN where the quantiles are unknown.
     """
-    q = np.maximum.accumulate(np.maximum(np.asarray(quantiles_rps, dtype=np.float64), 0.0), axis=0)
-    low = q[0] - _LOWEST * (q[1] - q[0])
-    log = _between(threshold_rps, low, q[0], 0.0, _LOG[0])
-    for a in range(len(LEVELS) - 1):
-        log = np.where(threshold_rps > q[a], _between(threshold_rps, q[a], q[a + 1], _LOG[a], _LOG[a + 1]), log)
-    fall = (_LOG[-1] - _LOG[_TAIL_FROM]) / np.maximum(q[-1] - q[_TAIL_FROM], 1e-9)
-    log = np.where(threshold_rps > q[-1], _LOG[-1] + fall * (threshold_rps - q[-1]), log)
-    return np.exp(np.maximum(log, -50.0))
+    knots = _knots(quantiles_rps)
+    # Which two knots a threshold lies between: 0 = below the median, A = above the highest quantile.
+    place = (threshold_rps > knots[1:]).sum(axis=0)
+    right = np.minimum(place + 1, len(LEVELS))
+    left_rps = np.take_along_axis(knots, place[None], axis=0)[0]
+    width_rps = np.take_along_axis(knots, right[None], axis=0)[0] - left_rps
+    is_tail = place == len(LEVELS)
+    width_rps = np.maximum(np.where(is_tail, knots[-1] - knots[_TAIL_FROM + 1], width_rps), _LEAST)
+    share = np.maximum((threshold_rps - left_rps) / width_rps, 0.0)
+    fall = np.where(is_tail, _TAIL, _LOG[right] - _LOG[place])
+    log = _LOG[place] + fall * np.where(is_tail, share, np.minimum(share, 1.0))
+    chance: F64 = np.exp(np.maximum(log, _NEVER))
+    return chance
 
 
-def _between(x: F64, x0: F64, x1: F64, y0: float, y1: float) -> F64:
-    share = np.clip((x - x0) / np.maximum(x1 - x0, 1e-9), 0.0, 1.0)
-    return y0 + share * (y1 - y0)
+def _knots(quantiles_rps: F32 | F64) -> F64:
+    """The lowest rate there may be, and the quantiles made to rise, (A + 1, ...)."""
+    rising = running_maximum(np.maximum(quantiles_rps, 0.0, dtype=np.float64))
+    lowest = rising[:1] - _LOWEST * (rising[1:2] - rising[:1])
+    return np.concatenate([lowest, rising])

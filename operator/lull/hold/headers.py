@@ -38,7 +38,7 @@ def fault_of(method: str, target: str, version: tuple[int, ...], fields: Sequenc
         return 405, f"{method} is not passed on"
     if not target.startswith("/"):
         return 400, "the target must be a path that begins with a slash"
-    message = _host_fault(version, fields) or _length_fault(version, fields) or _folding_fault(fields)
+    message = _host_fault(version, fields) or _length_fault(version, fields) or _value_fault(fields)
     return None if message is None else (400, message)
 
 
@@ -60,9 +60,14 @@ def _length_fault(version: tuple[int, ...], fields: Sequence[Field]) -> str | No
     return None
 
 
-def _folding_fault(fields: Sequence[Field]) -> str | None:
-    if any(byte in value for _, value in fields for byte in (b"\r", b"\n", b"\0")):
-        return "a header's value must be one line"
+def _value_fault(fields: Sequence[Field]) -> str | None:
+    for _, value in fields:
+        if any(byte in value for byte in (b"\r", b"\n", b"\0")):
+            return "a header's value must be one line"
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return "a header's value must be UTF-8"  # aiohttp's client would send it on without the rest
     return None
 
 

@@ -14,7 +14,7 @@ FIRST_WINDOW: Final = 8
 DOUBLING_S: Final = 1.0
 _MOST_DOUBLINGS: Final = 20
 COOL_OFF_S: Final = 0.5
-"""Seconds that a pod that could not be reached is left out; it may have listened a moment too late."""
+"""Seconds that an endpoint that could not be reached is left out; it may have listened a moment too late."""
 
 
 class Endpoint(NamedTuple):
@@ -27,11 +27,10 @@ class Endpoint(NamedTuple):
 class Lane:
     """One pod: its window while others wait, and what it is working on."""
 
-    __slots__ = ("done", "failed_until_s", "in_flight", "since_s", "turn")
+    __slots__ = ("done", "in_flight", "since_s", "turn")
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
-        self.failed_until_s = since_s
         self.done = 0
         self.in_flight = 0
         self.turn = 0
@@ -50,10 +49,10 @@ class Lane:
         self.done += 1
 
     def fail(self, now_s: float) -> None:
-        """It could not be reached: this request and others go elsewhere for a moment, and its window starts anew."""
+        """It could not be reached: its window starts anew."""
         self.in_flight -= 1
         self.done = 0
-        self.since_s = self.failed_until_s = now_s + COOL_OFF_S
+        self.since_s = now_s
 
 
 class Pace:
@@ -61,12 +60,24 @@ class Pace:
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
+        self._failed_until_s: dict[Endpoint, float] = {}
         self._turns = 0
 
-    def set_hosts(self, hosts: Iterable[str], now_s: float) -> None:
-        """Exactly these pods are ready; the windows of new ones start to open."""
-        old = self.lanes
-        self.lanes = {host: old.get(host) or Lane(now_s) for host in hosts}
+    def set_endpoints(self, endpoints: Iterable[Endpoint], now_s: float) -> None:
+        """Exactly these are ready; the windows of new pods start to open."""
+        known, old, failed = frozenset(endpoints), self.lanes, self._failed_until_s
+        self.lanes = {endpoint.host: old.get(endpoint.host) or Lane(now_s) for endpoint in known}
+        self._failed_until_s = {endpoint: until_s for endpoint, until_s in failed.items() if endpoint in known}
+
+    def fail(self, endpoint: Endpoint, lane: Lane, now_s: float) -> None:
+        """A request could not reach it: this one and others go elsewhere for a moment."""
+        lane.fail(now_s)
+        if endpoint.host in self.lanes:
+            self._failed_until_s[endpoint] = now_s + COOL_OFF_S
+
+    def is_usable(self, endpoint: Endpoint, now_s: float) -> bool:
+        """Whether it may be tried now."""
+        return self._failed_until_s.get(endpoint, now_s) <= now_s
 
     def take(self, endpoints: Sequence[Endpoint], now_s: float, *, paced: bool) -> tuple[Endpoint, Lane] | None:
         """Gives a request to the pod with the least to do, in turn among equals; None where all are full or left out.
@@ -79,8 +90,8 @@ class Pace:
         free = [
             (lane.in_flight, lane.turn, at)
             for at, endpoint in enumerate(endpoints)
-            if (lane := self.lanes[endpoint.host]).failed_until_s <= now_s
-            and (not paced or lane.in_flight < lane.window(now_s))
+            if self.is_usable(endpoint, now_s)
+            and ((lane := self.lanes[endpoint.host]).in_flight < lane.window(now_s) or not paced)
         ]
         if not free:
             return None
@@ -90,17 +101,12 @@ class Pace:
         lane.in_flight, lane.turn = lane.in_flight + 1, self._turns
         return endpoint, lane
 
-    def usable(self, endpoints: Sequence[Endpoint], now_s: float) -> bool:
-        """Whether any of them may be tried now."""
-        return any(self.lanes[endpoint.host].failed_until_s <= now_s for endpoint in endpoints)
-
     def next_s(self, now_s: float) -> float | None:
-        """When a window opens further, or a pod that failed may be tried again; None = never."""
-        times = [
-            lane.failed_until_s
-            if lane.failed_until_s > now_s
-            else lane.since_s + (lane.doublings(now_s) + 1) * DOUBLING_S
+        """When a window opens further, or an endpoint that failed may be tried again; None = never."""
+        doublings = (
+            lane.since_s + (lane.doublings(now_s) + 1) * DOUBLING_S
             for lane in self.lanes.values()
-            if lane.failed_until_s > now_s or lane.doublings(now_s) < _MOST_DOUBLINGS
-        ]
-        return min(times, default=None)
+            if lane.doublings(now_s) < _MOST_DOUBLINGS
+        )
+        tries = (until_s for until_s in self._failed_until_s.values() if until_s > now_s)
+        return min((*doublings, *tries), default=None)

@@ -103,16 +103,16 @@ class Room:
     def is_ready(self, port: str, now_s: float) -> bool:
         """Whether an endpoint of the port may be tried now."""
         known = self._ports.get(port)
-        return known is not None and self._pace.usable(known.endpoints, now_s)
+        return known is not None and self._may_try(known, now_s)
 
     def set_endpoints(self, by_port: Mapping[str, Sequence[Endpoint]], now_s: float) -> None:
         """Exactly these are ready."""
         for name in self._ports.keys() | by_port.keys():
             port = self._ports.setdefault(name, _Port())
             port.endpoints = tuple(by_port.get(name, ()))
-        hosts = dict.fromkeys(e.host for port in self._ports.values() for e in port.endpoints)
-        self._pace.set_hosts(hosts, now_s)
-        if hosts:
+        ready = [endpoint for port in self._ports.values() for endpoint in port.endpoints]
+        self._pace.set_endpoints(ready, now_s)
+        if ready:
             self._wish = Wish()
 
     def enter(self, port: str, now_s: float) -> Ticket:
@@ -149,8 +149,8 @@ class Room:
         Raises:
             Turned: its time is up.
         """
-        if ticket.lane is not None:
-            ticket.lane.fail(now_s)
+        if ticket.lane is not None and ticket.endpoint is not None:
+            self._pace.fail(ticket.endpoint, ticket.lane, now_s)
         ticket.lane = ticket.endpoint = None
         waited_s = now_s - ticket.since_s
         if waited_s >= self.policy.hold_timeout_s:
@@ -178,10 +178,11 @@ class Room:
         """Those that wait in vain; they have left the queue. Where a pod may be tried, waiting is not in vain."""
         sent: list[tuple[Ticket, Turned]] = []
         for port in self._ports.values():
-            if self._pace.usable(port.endpoints, now_s):
+            if self._may_try(port, now_s):
                 continue
             while head := port.head():
-                blocked, waited_s = self._blocked(), now_s - head.since_s
+                blocked = None if port.endpoints else self._blocked()
+                waited_s = now_s - head.since_s
                 if blocked is None and waited_s < self.policy.hold_timeout_s:
                     break
                 port.pop().gone = True
@@ -194,10 +195,13 @@ class Room:
         times = [
             head.since_s + self.policy.hold_timeout_s
             for port in self._ports.values()
-            if (head := port.head()) and not self._pace.usable(port.endpoints, now_s)
+            if (head := port.head()) and not self._may_try(port, now_s)
         ]
         opens_s = self._pace.next_s(now_s) if self.held else None
         return min(times if opens_s is None else [*times, opens_s], default=None)
+
+    def _may_try(self, port: _Port, now_s: float) -> bool:
+        return any(self._pace.is_usable(endpoint, now_s) for endpoint in port.endpoints)
 
     def _refusal(self, port: _Port, now_s: float) -> Turned | None:
         """Why nobody may come in now, if so."""

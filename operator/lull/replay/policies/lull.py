@@ -8,12 +8,14 @@ every model keeps to its own share, which is what an operator owes its users.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from lull.decide.accounts import Accounts
 from lull.decide.prices import Prices, miss_price_s
+from lull.decide.provision import candidates
 from lull.forecast.forecaster import Forecaster
 from lull.foresight import Outlook, foresee, look
 from lull.model.arrays import F64, I64, Bools
@@ -133,8 +135,16 @@ class Lull:
         self._start_to, self._keep_to = advice.start_to.astype(np.float64), advice.keep_to.astype(np.float64)
 
     def _outlook(self, replicas: F64) -> Outlook:
-        most = np.full(len(replicas), _MOST)
-        return look(self._forecaster.forecast(), self._of_series, self._limit_rps, replicas, most)
+        """Columns of one series share its chances, so these are found once for as many layers as any of them has."""
+        forecast, series = self._forecaster.forecast(), np.arange(len(self._first))
+        tallest: F64 = np.zeros(len(series))
+        np.maximum.at(tallest, self._of_series, replicas)
+        shared = look(forecast, series, self._limit_rps[self._first], tallest, np.full(len(series), _MOST))
+        first = np.searchsorted(shared.layers.owner, series)
+        highest_rps = forecast.quantiles_rps[-1:, :, self._of_series]
+        layers = candidates(highest_rps, replicas, self._limit_rps, np.full(len(replicas), _MOST))
+        at = first[self._of_series[layers.owner]] + layers.number - 1
+        return replace(shared, layers=layers, chance=shared.chance[:, at])
 
     def _learn_price(self, missed_rps: F64, arrivals_rps: F64, for_s: float) -> None:
         if self._group is not None:
