@@ -6,14 +6,10 @@
     ├── TraceError           a trace cannot be replayed: unreadable, not of requests, or too large
     ├── Unreachable          a peer gave no answer in time (API server, Prometheus)
     ├── BadAnswer            a peer answered something that cannot be used
-<<<<<<< HEAD
-    ├── Refused              the API server said no; carries its status code and message
-    └── Turned               a request may not wait, or waited in vain; carries what its client is answered
-=======
     ├── Deposed              this process does not lead, or no longer; it writes nothing more
     ├── WatchLost            the cluster is no longer watched; only a new process watches again
-    └── Refused              the API server said no; carries its status code and message
->>>>>>> f28d8b0e50c334e59f41ca9cf074f1c3600328d8
+    ├── Refused              the API server said no; carries its status code and message
+    └── Turned               a request may not wait, or waited in vain; carries what its client is answered
 
 Foreign exceptions are renamed to these once, in ``adapters/`` and where ``replay`` reads a trace, and nowhere else.
 """
@@ -70,7 +66,7 @@ class Refused(LullError):
     def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
-<<<<<<< HEAD
+        self.retry_after_s = retry_after_s
 
 
 class Turned(LullError):
@@ -89,6 +85,3 @@ class Turned(LullError):
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.message = message
-=======
-        self.retry_after_s = retry_after_s
->>>>>>> f28d8b0e50c334e59f41ca9cf074f1c3600328d8
