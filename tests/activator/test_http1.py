@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import aiohttp
 from aiohttp import web
 
 from activator_stand import Client, Stand, a_client, echo, staged
 from lull.activator.gate import Blocked, Endpoint
+from lull.activator.relay import Upload
 from lull.hold.limits import Limits
 
 GET = b"GET /v1/chat HTTP/1.1\r\nHost: chat\r\n\r\n"
@@ -144,7 +146,7 @@ def test_events_arrive_one_by_one() -> None:
         async with a_client(stand.port) as client:
             client.say(GET)
             status, headers = await client.head()
-            assert (status, headers["transfer-encoding"]) == (200, "chunked")
+            assert (status, headers["transfer-encoding"], headers["connection"]) == (200, "chunked", "close")
             for number in range(3):
                 assert await client.chunk() == b"data: %d\n\n" % number
                 more.set()
@@ -218,6 +220,33 @@ def test_who_expects_continue_and_is_turned_away_need_not_send_its_body() -> Non
             assert (status, json.loads(body)["reason"]) == (503, "NoCapacity")
 
     staged(story, blocked=Blocked("NoCapacity", "no node is left"))
+
+
+def test_nobody_is_told_to_continue_once_an_answer_has_begun() -> None:
+    async def story(stand: Stand) -> None:
+        written: list[bytes] = []
+
+        async def asks(request: web.BaseRequest) -> web.Response:
+            async def write(part: bytes) -> None:
+                written.append(part)
+
+            said = SimpleNamespace(
+                headers=request.headers, content=request.content, writer=SimpleNamespace(write=write)
+            )
+            uploads = Upload(said), Upload(said)  # type: ignore[arg-type]
+            uploads[0].answered = True
+            assert [await anext(upload) for upload in uploads] == [b"he", b"llo"]
+            return web.Response(text="done")
+
+        endpoint = await stand.pod(asks)
+        async with a_client(endpoint.port) as client:
+            client.say(b"POST / HTTP/1.1\r\nHost: chat\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhe")
+            await asyncio.sleep(0.05)
+            client.say(b"llo")
+            assert (await client.whole())[2] == b"done"
+        assert written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+
+    staged(story)
 
 
 def test_a_large_body_waits_in_the_client() -> None:
