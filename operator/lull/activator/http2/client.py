@@ -80,7 +80,7 @@ class ClientConnection(Wire):
         self._gate.on_ready.add(self._on_ready)
         self._be_in_a_hurry()
         if self._gate.is_ready:
-            self._in(STRAY_DRAIN_S, self.drain)
+            self._in(STRAY_DRAIN_S, self._drain_if_awake)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: its places are free, and its streams at the pods end."""
