@@ -11,6 +11,7 @@ import numpy as np
 from lull.cycle import plan_cycle
 from lull.decide.facts import Facts
 from lull.decide.provision import Advice
+from lull.decide.zero import Rest
 from lull.memory import Memory
 from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target
 from lull.model.history import History, Observation
@@ -152,6 +153,12 @@ def no_advice(count: int) -> Advice:
     return Advice(start_to=nothing, keep_to=nothing)
 
 
+def no_rest(count: int) -> Rest:
+    """Models that may not sleep."""
+    no = np.zeros(count, dtype=bool)
+    return Rest(np.ones(count, dtype=np.int64), np.full(count, None, dtype=object), no, no)
+
+
 def an_observation(rows: Mapping[str, tuple[float, float, float]]) -> Observation:
     """One round: replicas, need and safe by uid."""
     columns = np.array(list(rows.values()), dtype=np.float64).reshape(-1, 3)
@@ -175,6 +182,10 @@ def some_facts(
     down_tolerance: float = 0.0,
     start_to: Sequence[int] = (),
     keep_to: Sequence[int] = (),
+    floor: int = 1,
+    is_sleeper: bool = False,
+    is_held: bool = False,
+    waiting: int = 0,
     history: History | None = None,
     now_s: float = START_S,
 ) -> Facts:
@@ -196,6 +207,10 @@ def some_facts(
         down_tolerance=np.full(count, down_tolerance),
         start_to=np.array(start_to or [0] * count, dtype=np.float64),
         keep_to=np.array(keep_to or [0] * count, dtype=np.float64),
+        floor=np.full(count, floor, dtype=np.int64),
+        is_sleeper=np.full(count, is_sleeper),
+        is_held=np.full(count, is_held),
+        waiting=np.full(count, waiting, dtype=np.int64),
         behaviors=(behavior or Behavior(),) * count,
         history=history or a_history(),
         now_s=now_s,

@@ -16,8 +16,9 @@ from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
 from lull.decide.learning import learn
 from lull.decide.prices import miss_price_s
-from lull.decide.provision import Advice
+from lull.decide.provision import Advice, misses_s
 from lull.decide.sizing import Limits
+from lull.decide.zero import Quiet, rest
 from lull.forecast.calibration import LEVELS
 from lull.forecast.demand import Load, estimate
 from lull.forecast.experts import Expert
@@ -29,7 +30,8 @@ from lull.model.costs import Costs, Lesson
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.history import Observation
 from lull.model.learned import Learned
-from lull.model.plan import Foreseen, ModelPlan, Plan
+from lull.model.plan import Decision, Foreseen, ModelPlan, Plan
+from lull.model.route import Wish
 from lull.model.spec import Key, Metric, PredictionMode
 from lull.model.window import Window
 from lull.settings import Mode, Settings
@@ -60,16 +62,20 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
     since_s = memory.since_s(now_s)
     advice = _advice(seen, forecast, costs, memory, at, settings, since_s)
+    is_versed = _versed(forecast, at)
     # Nothing to serve needs nothing, even while the time that a stated concurrency works on a request is unknown.
     is_idle = (load.sizing_rps == 0.0) & able.is_known
+    need_exact = np.where(is_idle, 0.0, load.sizing_rps / replica.rps)
+    resting = rest(seen, _quiet(seen, need_exact, costs, advice, is_versed, memory, at, now_s))
     facts = gather(
         seen,
-        need_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.rps),
+        need_exact=need_exact,
         safe_exact=np.where(is_idle, 0.0, load.sizing_rps / replica.safe_rps),
         is_lower_bound=load.is_lower_bound,
         is_unreachable=replica.is_unreachable,
         advice=advice,
-        is_versed=_versed(forecast, at),
+        is_versed=is_versed,
+        resting=resting,
         history=memory.history,
         now_s=now_s,
     )
@@ -88,9 +94,18 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     plans = _undecided(snapshot, settings)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
-        said = conditions(model, modes[i], demand.age_s, has_capacity=bool(able.is_known[i]))
+        said = conditions(model, modes[i], demand.age_s, has_capacity=bool(able.is_known[i]), sleep=resting.why[i])
         foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
-        plans[model.key] = ModelPlan(model.key, modes[i], decisions[i], demand, foreseen, said)
+        plans[model.key] = ModelPlan(
+            model.key,
+            modes[i],
+            decisions[i],
+            demand,
+            foreseen,
+            said,
+            wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
+            expected_start_s=_known(costs.lead_s[i]),
+        )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)
     lesson = _lesson(seen, load, facts, costs, learned, window, unseen)
@@ -149,6 +164,38 @@ def _versed(forecast: Forecast | None, at: I64) -> Bools:
     return is_versed
 
 
+def _quiet(
+    seen: Sequence[ModelView],
+    need_exact: F64,
+    costs: Costs,
+    advice: Advice,
+    is_versed: Bools,
+    memory: Memory,
+    at: I64,
+    now_s: float,
+) -> Quiet:
+    """What speaks for and against sleep; only what was watched counts as silence."""
+    uids = [model.deployment.uid for model in seen]
+    known_for_s = now_s - memory.history.known_since_s(uids, now_s)
+    since_need_s = np.full(len(seen), np.inf)
+    since_need_s[at >= 0] = memory.accounts.gap_s[0, at[at >= 0]]
+    ready_since_s = [np.nan if model.target is None else _or_nan(model.target.ready_since_s) for model in seen]
+    is_asked = np.array([model.deployment.spec.prediction.mode is not PredictionMode.OFF for model in seen], dtype=bool)
+    return Quiet(
+        need_exact=need_exact,
+        quiet_s=np.minimum(since_need_s, known_for_s),
+        lead_s=costs.lead_s,
+        worth_s=costs.start_s + misses_s(costs, 0.0),
+        keep_to=advice.keep_to,
+        is_versed=is_versed & is_asked,
+        ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
+    )
+
+
+def _wish(decision: Decision, *, is_sleeper: bool) -> Wish:
+    return Wish.ASLEEP if is_sleeper and decision.is_enforced and decision.after == 0 else Wish.AWAKE
+
+
 def _foreseen(
     model: ModelView, forecast: Forecast | None, at: int, lead_s: float, advice: Advice, i: int
 ) -> Foreseen | None:
@@ -194,6 +241,10 @@ def _demand(model: ModelView, load: Load, i: int, known_s_ago: float) -> Demand:
     )
 
 
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
 def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
@@ -225,7 +276,9 @@ def _lesson(
     unseen: frozenset[str],
 ) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
-    arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
+    # Who waits for a model that sleeps has arrived, at a rate that nobody has counted.
+    is_uncounted = load.is_lower_bound | ((facts.waiting > 0) & (facts.current == 0))
+    arrivals_rps = np.where(is_uncounted, np.nan, load.arrivals_rps)
     ready = np.array([float(model.target.ready) if model.target else np.nan for model in seen])
     allowed_wait_s = np.array([_threshold_s(model) for model in seen])
     is_late = np.nan_to_num(load.backlog) > allowed_wait_s * ready * costs.limit_rps
@@ -234,7 +287,7 @@ def _lesson(
         arrivals_rps=arrivals_rps,
         missed_rps=np.where(is_late, arrivals_rps, np.where(np.isnan(arrivals_rps), np.nan, 0.0)),
         allowed_ratio=_allowed(seen),
-        need=np.where(np.isnan(arrivals_rps), np.nan, facts.need),
+        need=np.where(np.isnan(arrivals_rps), np.nan, np.ceil(facts.need_exact)),
         replicas=facts.current.astype(np.float64),
         costs=costs,
         learned=learned,

@@ -38,7 +38,7 @@ class Cluster:
     ) -> Snapshot:
         models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         located = {model.key: locate(self.mirror, model, foreign or {}) for model in models}
-        return snapshot_of(self.mirror, located, signals or {}, faults or {}, {})
+        return snapshot_of(self.mirror, located, signals or {}, faults or {}, {}, 0.0)
 
     def view(self, key: Key = CHAT, **seen: Any) -> ModelView:
         return next(view for view in self.snapshot(**seen).models if view.key == key)

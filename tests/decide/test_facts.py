@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from builders import a_history, a_model, a_view, no_advice, silence, some_facts, some_signals
+from builders import a_history, a_model, a_view, no_advice, no_rest, silence, some_facts, some_signals
 from lull.decide.facts import Facts, gather
 from lull.model.fleet import ModelView
 from lull.model.reason import Reason
@@ -21,6 +21,7 @@ def facts_of(*models: ModelView, is_versed: bool = False) -> Facts:
         is_unreachable=np.zeros(count, dtype=bool),
         advice=no_advice(count),
         is_versed=np.full(count, is_versed),
+        resting=no_rest(count),
         history=a_history(),
         now_s=0.0,
     )

@@ -8,7 +8,7 @@ import pytest
 from builders import START_S, a_history, an_observation, some_facts
 from lull.decide.guards import (
     GUARDS,
-    left_at_zero,
+    asleep,
     stabilized,
     wanted,
     within_bounds,
@@ -204,15 +204,62 @@ def test_bounds_hold_with_and_without_data(current: int, need: float, after: int
 
 
 @pytest.mark.parametrize("need", [NAN, 0.0, 9.0])
-def test_zero_is_left_at_zero(need: float) -> None:
+def test_zero_is_asleep(need: float) -> None:
     facts = some_facts([0], [need])
-    proposal = left_at_zero(within_bounds(wanted(facts), facts), facts)
+    proposal = asleep(within_bounds(wanted(facts), facts), facts)
     assert (int(proposal.desired[0]), proposal.reason[0]) == (0, Reason.SCALED_TO_ZERO_BY_HAND)
+
+
+@pytest.mark.parametrize(
+    ("floor", "waiting", "need", "start_to", "after", "reason"),
+    [
+        pytest.param(0, 0, 0.0, 0, 0, Reason.ASLEEP, id="nothing is wanted"),
+        pytest.param(0, 0, NAN, 0, 0, Reason.ASLEEP, id="nobody knows what is wanted"),
+        pytest.param(0, 3, 0.0, 0, 2, Reason.WOKEN, id="requests wait, and the least there may be is two"),
+        pytest.param(0, 3, NAN, 0, 2, Reason.WOKEN, id="requests wait for what nobody knows the capacity of"),
+        pytest.param(0, 500, 4.5, 0, 5, Reason.WOKEN, id="a burst waits"),
+        pytest.param(0, 9999, 90.0, 0, 6, Reason.WOKEN, id="more waits than there may be replicas for"),
+        pytest.param(0, 0, 0.0, 3, 3, Reason.FORECAST_RISE, id="requests are expected"),
+        pytest.param(1, 0, 0.0, 0, 2, Reason.SLEEP_ENDED, id="it may no longer sleep"),
+    ],
+)
+def test_a_sleeper_stays_at_zero_until_something_wakes_it(
+    floor: int, waiting: int, need: float, start_to: int, after: int, reason: Reason
+) -> None:
+    closed = Behavior(scale_up=Rules(select_policy=SelectPolicy.DISABLED, stabilization_window_seconds=300))
+    behavior = Behavior() if start_to else closed  # nothing that damps a change holds up those who wait
+    facts = some_facts(
+        [0],
+        [need],
+        minimum=2,
+        maximum=6,
+        behavior=behavior,
+        start_to=[start_to],
+        floor=floor,
+        is_sleeper=True,
+        is_held=True,
+        waiting=waiting,
+    )
+    proposal = wanted(facts)
+    for guard in GUARDS:
+        proposal = guard(proposal, facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+def test_the_last_replica_goes_only_where_the_floor_is_zero() -> None:
+    for floor, after in ((0, 0), (1, 2)):
+        facts = some_facts([3], [0.0], minimum=2, maximum=6, floor=floor, is_sleeper=True)
+        assert int(within_bounds(wanted(facts), facts).desired[0]) == after
+
+
+def test_what_was_put_to_sleep_wakes_when_sleep_is_turned_off() -> None:
+    facts = some_facts([0], [NAN], minimum=2, is_held=True)
+    assert asleep(wanted(facts), facts).reason[0] is Reason.SLEEP_ENDED
 
 
 def test_orders_come_after_signals_and_zero_after_orders() -> None:
     """Whichever guard changes a model last owns its reason, so the order is part of the meaning."""
-    assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, left_at_zero) == GUARDS
+    assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, asleep) == GUARDS
 
 
 def test_guards_leave_their_arguments_untouched() -> None:

@@ -71,7 +71,7 @@ def test_each_guard_that_changes_something_is_told_with_its_reason() -> None:
         "within_direction",
         "within_steps",
         "within_bounds",
-        "left_at_zero",
+        "asleep",
         "paused",
     ]
     assert found["guards"][-1]["replicas"] == found["decision"]["after"]

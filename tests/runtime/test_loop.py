@@ -26,6 +26,7 @@ from lull.model.fleet import Fault
 from lull.model.spec import Key
 from lull.runtime.loop import Loop
 from lull.runtime.reporter import Reporter
+from lull.runtime.router import Router
 from lull.runtime.scaler import Scaler
 from lull.runtime.upkeep import Upkeep
 
@@ -82,6 +83,7 @@ class World:
             reporter=Reporter(api, self.mirror, settings.status_refresh_s),
             exposition=Exposition(api),
             wake=asyncio.Event(),
+            router=Router(api, self.mirror, None, settings, lambda: self.now_s),  # type: ignore[arg-type]
         )
         self.loops.append(loop)
         return loop

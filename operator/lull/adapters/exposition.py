@@ -17,6 +17,7 @@ from lull.model.spec import Key
 
 _MODEL: Final = ("namespace", "name")
 _CYCLE_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_WAKE_BUCKETS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Exposition:
     _counted: set[tuple[str, str, str]] = field(default_factory=set)
     cycle_s: Histogram = field(init=False)
     decisions: Counter = field(init=False)
+    wake_s: Histogram = field(init=False)
     failures: Counter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +50,12 @@ class Exposition:
         )
         self.decisions = Counter(
             "lull_decisions", "Decisions that changed a size, by reason.", [*_MODEL, "reason"], registry=self.registry
+        )
+        self.wake_s = Histogram(
+            "lull_wake_seconds",
+            "Time from hearing that requests wait for a sleeping model to its new size being written.",
+            buckets=_WAKE_BUCKETS_S,
+            registry=self.registry,
         )
         self.failures = Counter(
             "lull_cycle_failures", "Planning rounds that ended in an error of Lull's own.", registry=self.registry

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from lull.adapters.holds import read_waiting
 from lull.adapters.objects import (
     Autoscaler,
     Body,
@@ -60,6 +61,8 @@ class Mirror:
         self._on_spec = on_spec
         self.on_route: Callable[[Key | None], None] = lambda _: None
         """Called when an EndpointSlice changed, with its Service, or a pod of the activator, with None."""
+        self.on_wake: Callable[[Key], None] = lambda _: None
+        """Called when requests have begun to wait for a model."""
         self.home: str | None = None
         """Lull's own namespace, where its activators are."""
         self._keep_gone_s = keep_gone_s
@@ -177,7 +180,10 @@ class Mirror:
             fault = Fault(Reason.SPEC_UNREADABLE, str(error))
             model = Unreadable(key, metadata["uid"], int(metadata.get("generation", 0)), fault)
         self.models[key] = model
+        waited = read_waiting(self.statuses.get(key, {}), self.clock()).held
         self.statuses[key] = body.get("status") or {}
+        if not waited and read_waiting(self.statuses[key], self.clock()).held:
+            self.on_wake(key)
         if before is None or before.uid != model.uid or before.generation != model.generation:
             self._on_spec()
 

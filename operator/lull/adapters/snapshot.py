@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lull.adapters.fronts import fronts_of
+from lull.adapters.holds import read_hold, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
 from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
 from lull.model.reason import Reason
+from lull.model.route import HoldState
 from lull.model.spec import InferenceDeployment, Key
 
 TargetId = tuple[str, str, str]
@@ -58,6 +60,7 @@ def snapshot_of(
     signals: Mapping[Key, Signals],
     faults: Mapping[Key, tuple[Fault, ...]],
     scale_faults: Mapping[Key, Fault],
+    now_s: float,
 ) -> Snapshot:
     """Everything that was seen of the models that were located, as one frozen value."""
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
@@ -66,21 +69,31 @@ def snapshot_of(
     fronts = fronts_of(mirror, models)
     views = []
     for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
-        at = located[model.key]
+        at, status = located[model.key], mirror.statuses.get(model.key, {})
+        hold = read_hold(status)
+        is_held = hold is not None and hold.state is HoldState.ATTACHED
+        waiting = read_waiting(status, now_s).held
         holder = holders[_target_id(model)]
         views.append(
             ModelView(
                 deployment=model,
                 target=_target(at),
-                signals=signals.get(model.key, _UNMEASURED),
+                signals=_held(waiting) if is_held and not at.replicas else signals.get(model.key, _UNMEASURED),
                 holder=holder.key if holder is not model else None,
                 contenders=contenders.get(_target_id(model), ()),
                 scale_fault=scale_faults.get(model.key),
                 faults=(*faults.get(model.key, ()), *_service_faults(mirror, model, at)),
                 front=fronts.get(model.uid),
+                is_held=is_held,
+                waiting=waiting,
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))
+
+
+def _held(waiting: int) -> Signals:
+    """Signals of a model that sleeps: all requests there are wait at the activators, which tell at once."""
+    return Signals(completions_rps=0.0, waiting=float(waiting), age_s=0.0)
 
 
 def is_watched(model: InferenceDeployment) -> bool:
@@ -104,7 +117,14 @@ def _target(at: Located) -> Target | None:
     if at.replicas is None:
         return None
     drains = all(pod.drains for pod in at.pods.live)
-    return Target(at.replicas, len(at.pods.ready), drains, revision=_revision(at.pods.ready))
+    since_s = [pod.ready_since_s for pod in at.pods.ready if pod.ready_since_s is not None]
+    return Target(
+        at.replicas,
+        len(at.pods.ready),
+        drains,
+        ready_since_s=min(since_s, default=None),
+        revision=_revision(at.pods.ready),
+    )
 
 
 def _revision(pods: Iterable[Pod]) -> str | None:

@@ -24,7 +24,7 @@ _GUARDS: Final = {
     "within_direction": "direction allowed",
     "within_steps": "step policies",
     "within_bounds": "minReplicas, maxReplicas",
-    "left_at_zero": "zero by hand",
+    "asleep": "sleep, zero by hand",
     "paused": "mode Paused",
 }
 _CAPACITY: Final = ("capacity_rps", "capacity_prior_rps", "capacity_windows")

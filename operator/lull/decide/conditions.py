@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lull.decide.support import unsupported
 from lull.model.fleet import Fault, ModelView
 from lull.model.plan import Condition, ConditionStatus, ConditionType
 from lull.model.reason import Reason
 from lull.model.route import Front
+from lull.model.spec import SleepMode
 from lull.settings import Mode
 
 
 def conditions(
-    model: ModelView, mode: Mode, known_s_ago: float | None, *, has_capacity: bool = False
+    model: ModelView,
+    mode: Mode,
+    known_s_ago: float | None,
+    *,
+    has_capacity: bool = False,
+    sleep: Reason | None = None,
 ) -> tuple[Condition, ...]:
     """All conditions of one model.
 
@@ -20,6 +28,7 @@ def conditions(
         mode: mode in force.
         known_s_ago: seconds since demand was last known; None = never.
         has_capacity: whether it is known what a replica can do; told where the spec does not say it.
+        sleep: why the model may sleep, or may not; None where sleep is off.
     """
     found = [_ready(model), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
     if not model.deployment.spec.capacity.is_stated:
@@ -28,6 +37,8 @@ def conditions(
         found.append(_drain_missing(model.target.drains))
     if model.front is not None:
         found.append(_route_supported(model.front))
+    if sleep is not None:
+        found += [_active(model), _sleep_allowed(model, sleep)]
     return tuple(found)
 
 
@@ -70,6 +81,9 @@ def _ready(model: ModelView) -> Condition:
     if target is None or fault is not None:
         fault = fault or _no_target(model)
         return Condition(ConditionType.READY, ConditionStatus.FALSE, fault.reason, fault.message)
+    if target.replicas == 0 and model.is_held:
+        message = "no replica runs; requests wait at the activator and wake the model"
+        return Condition(ConditionType.READY, ConditionStatus.TRUE, Reason.ASLEEP, message)
     if target.replicas == 0:
         message = f"{model.deployment.target} was scaled to zero; scale it up to serve again"
         return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO_BY_HAND, message)
@@ -78,6 +92,43 @@ def _ready(model: ModelView) -> Condition:
         return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.NO_READY_PODS, message)
     reason = Reason.SERVING if target.ready >= target.replicas else Reason.REPLICAS_STARTING
     return Condition(ConditionType.READY, ConditionStatus.TRUE, reason, message)
+
+
+def _active(model: ModelView) -> Condition:
+    """Asleep is Ready and not Active."""
+    target = model.target
+    if target is not None and target.replicas == 0 and model.is_held:
+        waiting = f"{model.waiting} requests wait" if model.waiting else "nothing waits"
+        message = f"no replica runs; {waiting} at the activator"
+        return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.ASLEEP, message)
+    if target is None or target.ready == 0:
+        message = "no replica is Ready"
+        return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.NO_READY_PODS, message)
+    return Condition(ConditionType.ACTIVE, ConditionStatus.TRUE, Reason.SERVING, "own replicas answer")
+
+
+def _sleep_allowed(model: ModelView, reason: Reason) -> Condition:
+    rule = model.deployment.spec.scale_to_zero
+    may = reason in (Reason.MAY_SLEEP, Reason.ASLEEP)
+    text = _SLEEP.get(reason, "requests could not wait for a start: see RouteSupported")
+    only = "; scaleToZero.mode is Recommend, so it stays awake" if may and rule.mode is SleepMode.RECOMMEND else ""
+    status = ConditionStatus.TRUE if may else ConditionStatus.FALSE
+    return Condition(ConditionType.SLEEP_ALLOWED, status, reason, f"{text}{only}")
+
+
+_SLEEP: Final = {
+    Reason.ASLEEP: "it sleeps",
+    Reason.MAY_SLEEP: "nothing has been wanted for long enough, and a start is within the hold",
+    Reason.START_EXCEEDS_HOLD: "nearly all starts are done only after spec.scaleToZero.holdTimeout, so requests would "
+    "wait in vain; raise it, or set allowLongStart to have clients come back later",
+    Reason.START_EXCEEDS_IDLE: "a start takes longer than spec.scaleToZero.idle: it would be starting as often as "
+    "resting; raise idle",
+    Reason.SETTLING: "no replica has been Ready for a minute yet",
+    Reason.DEMAND_UNKNOWN: "nobody knows whether anything is wanted: see MetricsAvailable",
+    Reason.IN_USE: "requests arrive",
+    Reason.QUIET_TOO_SHORT: "nothing is wanted, but not for long enough yet",
+    Reason.FORECAST_HOLD: "nothing is wanted, but the forecast expects requests before sleep would have paid",
+}
 
 
 def _scaling_active(model: ModelView, mode: Mode) -> Condition:

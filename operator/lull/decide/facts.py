@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from lull.decide.provision import Advice
+from lull.decide.zero import Rest
 from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.fleet import ModelView
 from lull.model.history import History
@@ -48,6 +49,14 @@ class Facts:
     """Replicas that the forecast wants started ahead, where it may act; 0 = none."""
     keep_to: F64
     """Replicas that the forecast wants kept, where it may act; 0 = none."""
+    floor: I64
+    """Fewest replicas there may be: 0 where the model may sleep now, else 1."""
+    is_sleeper: Bools
+    """Whether Lull puts the model to sleep and wakes it."""
+    is_held: Bools
+    """Whether the activators answer for it where no own pod does."""
+    waiting: I64
+    """Requests that wait at the activators."""
     behaviors: tuple[Behavior, ...]
     history: History
     now_s: float
@@ -59,13 +68,13 @@ class Facts:
 
     @property
     def need(self) -> F64:
-        """Whole replicas the load needs, at least one; NaN = unknown."""
-        return np.maximum(np.ceil(self.need_exact), 1.0)
+        """Whole replicas the load needs, no fewer than the floor; NaN = unknown."""
+        return np.maximum(np.ceil(self.need_exact), self.floor)
 
     @property
     def safe(self) -> F64:
         """Whole replicas that scale-in may leave; a lower bound of the demand allows none."""
-        whole = np.maximum(np.ceil(self.safe_exact), 1.0)
+        whole = np.maximum(np.ceil(self.safe_exact), self.floor)
         return np.where(self.is_lower_bound & self.is_known, np.maximum(whole, self.current), whole)
 
 
@@ -78,6 +87,7 @@ def gather(
     is_unreachable: Bools,
     advice: Advice,
     is_versed: Bools,
+    resting: Rest,
     history: History,
     now_s: float,
 ) -> Facts:
@@ -91,6 +101,7 @@ def gather(
         is_unreachable: whether no size meets the objective, (N,).
         advice: what the forecast asks for.
         is_versed: whether it has seen enough of a model to say by itself how long a replica stays, (N,).
+        resting: what was concluded of sleep.
         history: what happened before.
         now_s: the time, on the history's clock.
     """
@@ -106,11 +117,18 @@ def gather(
         is_unreachable=is_unreachable,
         unknown=np.array([_why_unknown(model) for model in models], dtype=object),
         up_window_s=_floats([_or(b.scale_up.stabilization_window_seconds, 0) for b in behaviors]),
-        down_window_s=_down_window_s(behaviors, _may_act(models) & is_versed),
+        # Sleep has a silence of its own to wait for; another wait after it would only cost.
+        down_window_s=np.where(resting.floor == 0, 0.0, _down_window_s(behaviors, _may_act(models) & is_versed)),
         up_tolerance=_floats([_or(b.scale_up.tolerance, 0.0) for b in behaviors]),
         down_tolerance=_floats([_or(b.scale_down.tolerance, DOWN_TOLERANCE) for b in behaviors]),
         start_to=np.where(_may_act(models), advice.start_to, 0).astype(np.float64),
-        keep_to=np.where(_may_act(models), advice.keep_to, 0).astype(np.float64),
+        keep_to=np.where(_may_act(models) & ~(resting.is_idle_stated & (resting.floor == 0)), advice.keep_to, 0).astype(
+            np.float64
+        ),
+        floor=resting.floor,
+        is_sleeper=resting.is_sleeper,
+        is_held=np.array([model.is_held for model in models], dtype=bool),
+        waiting=np.array([model.waiting for model in models], dtype=np.int64),
         behaviors=behaviors,
         history=history,
         now_s=now_s,

@@ -127,14 +127,35 @@ def within_steps(proposal: Proposal, facts: Facts) -> Proposal:
 
 
 def within_bounds(proposal: Proposal, facts: Facts) -> Proposal:
-    """MinReplicas and maxReplicas are orders, not signals: they hold without any data."""
-    proposal = proposal.where(proposal.desired < facts.minimum, facts.minimum, Reason.AT_MIN_REPLICAS)
+    """MinReplicas and maxReplicas are orders, not signals: they hold without any data. Sleep is below the least."""
+    is_awake = (proposal.desired > 0) | (facts.floor > 0)
+    is_few = is_awake & (proposal.desired < facts.minimum)
+    proposal = proposal.where(is_few, facts.minimum, Reason.AT_MIN_REPLICAS)
     return proposal.where(proposal.desired > facts.maximum, facts.maximum, Reason.AT_MAX_REPLICAS)
 
 
-def left_at_zero(proposal: Proposal, facts: Facts) -> Proposal:
-    """Zero is somebody's hand: Lull does not undo it."""
-    return proposal.where(facts.current == 0, np.zeros_like(facts.current), Reason.SCALED_TO_ZERO_BY_HAND)
+def asleep(proposal: Proposal, facts: Facts) -> Proposal:
+    """At zero a model stays until something wakes it; nothing that damps a change may hold up those who wait.
+
+    A zero that Lull did not make is somebody's hand: Lull does not undo it.
+    """
+    is_zero = facts.current == 0
+    is_ours = is_zero & (facts.is_sleeper | facts.is_held)
+    proposal = proposal.where(is_zero & ~is_ours, np.zeros_like(facts.current), Reason.SCALED_TO_ZERO_BY_HAND)
+    least = np.minimum(np.maximum(proposal.desired, facts.minimum), facts.maximum)
+    waited = np.fmax(least, np.minimum(np.maximum(np.nan_to_num(facts.need), 1.0), facts.maximum))
+    is_woken = is_ours & (facts.waiting > 0)
+    proposal = _put(proposal, is_woken, waited, Reason.WOKEN)
+    proposal = _put(proposal, is_ours & ~is_woken & (facts.floor > 0), least, Reason.SLEEP_ENDED)
+    stays = is_ours & ~is_woken & (facts.floor == 0) & (proposal.desired == 0)
+    return _put(proposal, stays, np.zeros_like(facts.current), Reason.ASLEEP)
+
+
+def _put(proposal: Proposal, mask: Bools, desired: I64 | F64, reason: Reason) -> Proposal:
+    """Numbers and their reason where the mask holds, also where the numbers are the same."""
+    return Proposal(
+        np.where(mask, desired, proposal.desired).astype(np.int64), np.where(mask, _object(reason), proposal.reason)
+    )
 
 
 GUARDS: Final[tuple[Guard, ...]] = (
@@ -143,7 +164,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     within_direction,
     within_steps,
     within_bounds,
-    left_at_zero,
+    asleep,
 )
 
 

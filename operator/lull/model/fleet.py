@@ -74,6 +74,8 @@ class Target:
     """Pods that are Ready and not on their way out."""
     drains: bool
     """Whether its pods pause before they stop."""
+    ready_since_s: float | None = None
+    """When the oldest of those pods became Ready; None where there is none."""
     revision: str | None = None
     """Revision of the pod template that all its Ready pods are of; None = not told, or they are of several."""
 
@@ -95,6 +97,10 @@ class ModelView:
     """What went wrong with the objects of this model, worst first."""
     front: Front | None = None
     """What is in front of it, where it may sleep."""
+    is_held: bool = False
+    """Whether the activators answer for it where no own pod does."""
+    waiting: int = 0
+    """Requests that wait at the activators."""
 
     @property
     def key(self) -> Key:

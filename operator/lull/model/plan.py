@@ -12,6 +12,7 @@ from lull.model.costs import Lesson
 from lull.model.fleet import Demand
 from lull.model.history import Observation
 from lull.model.reason import Reason
+from lull.model.route import Wish
 from lull.model.spec import Key
 from lull.settings import Mode
 
@@ -45,6 +46,8 @@ class ConditionType(StrEnum):
     CAPACITY_KNOWN = "CapacityKnown"
     DRAIN_MISSING = "DrainMissing"
     ROUTE_SUPPORTED = "RouteSupported"
+    ACTIVE = "Active"
+    SLEEP_ALLOWED = "SleepAllowed"
 
 
 class ConditionStatus(StrEnum):
@@ -95,6 +98,10 @@ class ModelPlan:
     foreseen: Foreseen | None
     """None while nothing can be said, or with prediction Off."""
     conditions: tuple[Condition, ...]
+    wish: Wish | None = None
+    """Whether the model shall be awake; None = nothing is known of its target."""
+    expected_start_s: float | None = None
+    """Seconds within which nearly all its starts are done; None = unknown."""
 
     @property
     def decision_reason(self) -> Reason | None:

@@ -33,6 +33,12 @@ class Reason(StrEnum):
     """Even an idle replica takes longer than the threshold; replicas cannot mend that."""
     PAUSED = "Paused"
     """Mode Paused: nothing is decided."""
+    ASLEEP = "Asleep"
+    """No replica runs, and none is wanted; requests wait at the activator and wake the model."""
+    WOKEN = "Woken"
+    """Requests wait at the activator for a replica."""
+    SLEEP_ENDED = "SleepEnded"
+    """The model sleeps and may no longer do so."""
     SCALED_TO_ZERO_BY_HAND = "ScaledToZeroByHand"
     """Somebody else scaled the target to zero; it stays there until they scale it up."""
 
@@ -95,6 +101,22 @@ class Reason(StrEnum):
     """Pods of the target pause before they stop, so that scale-in loses nothing."""
     NO_PRE_STOP = "NoPreStop"
     """Pods of the target stop at once; requests sent while endpoints are updated are lost."""
+
+    # Sleep: whether a model may go to zero.
+    MAY_SLEEP = "MaySleep"
+    """Nothing has been wanted for long enough, and requests can wait for a start."""
+    START_EXCEEDS_HOLD = "StartExceedsHold"
+    """A start takes longer than requests are held for."""
+    START_EXCEEDS_IDLE = "StartExceedsIdle"
+    """A start takes longer than the silence after which the model would sleep."""
+    SETTLING = "Settling"
+    """No replica has been Ready for long enough yet."""
+    DEMAND_UNKNOWN = "DemandUnknown"
+    """Nobody knows whether anything is wanted."""
+    IN_USE = "InUse"
+    """Requests arrive."""
+    QUIET_TOO_SHORT = "QuietTooShort"
+    """Nothing has been wanted, but not for long enough."""
 
     # Routes: who answers.
     ROUTABLE = "Routable"

@@ -25,6 +25,9 @@ _TAILS: Final = {
     Reason.CAPACITY_UNKNOWN: "what a replica can do is neither stated nor learned yet; "
     "spec.capacity.requestsPerSecond or concurrency states it",
     Reason.PAUSED: "mode is Paused",
+    Reason.ASLEEP: "the model sleeps; requests wait at the activator and wake it",
+    Reason.WOKEN: "requests wait at the activator",
+    Reason.SLEEP_ENDED: "the model may no longer sleep: see the condition SleepAllowed",
     Reason.SCALED_TO_ZERO_BY_HAND: "the target was scaled to zero; Lull leaves it there",
 }
 

@@ -17,7 +17,7 @@ from lull.adapters.exposition import Exposition
 from lull.adapters.mirror import Mirror
 from lull.adapters.objects import Pod
 from lull.adapters.prometheus import Prometheus
-from lull.adapters.snapshot import Located, locate, snapshot_of
+from lull.adapters.snapshot import Located, is_watched, locate, snapshot_of
 from lull.adapters.startups import Startups
 from lull.adapters.telemetry import read_signals
 from lull.cycle import plan_cycle
@@ -29,6 +29,7 @@ from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, Runtime
 from lull.runtime.backfill import Backfill
 from lull.runtime.reporter import Reporter
+from lull.runtime.router import Router
 from lull.runtime.scaler import Scaler
 from lull.runtime.upkeep import Upkeep
 from lull.settings import Settings
@@ -71,6 +72,7 @@ class Loop:
     reporter: Reporter
     exposition: Exposition
     wake: asyncio.Event
+    router: Router
     clock: Callable[[], float] = field(default_factory=steady_clock)
     finished_at_s: float | None = None
     """When the latest round ended, by ``clock``."""
@@ -79,6 +81,9 @@ class Loop:
     startups: Startups = field(default_factory=Startups)
     memory_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the memory is written; who holds it may read."""
+    woken: dict[Key, float] = field(default_factory=dict)
+    """Models for which requests have begun to wait and that no wake has looked at yet, and since when."""
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
     scale_faults: dict[Key, Fault] = field(default_factory=dict)
     """Models whose last change of size the API server refused, and why."""
 
@@ -87,6 +92,7 @@ class Loop:
         history = History(span_s=HISTORY_S, tick_s=self.settings.tick_s, gap_s=self.settings.stale_after_s)
         self.memory = Memory(history, self.settings.forecast_step_s, cold_start_s=self.settings.cold_start_s)
         self.backfill = Backfill(self.prometheus, self.memory, self.settings)
+        self.mirror.on_wake = self._ring
 
     async def run(self) -> None:
         """Plans until cancelled."""
@@ -113,6 +119,38 @@ class Loop:
             models = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
             await self.backfill.run(models, self.clock())
             await asyncio.sleep(_LOOK_BACK_EVERY_S)
+
+    async def wake_up(self) -> None:
+        """Wakes models as soon as requests wait for them, beside the rounds and ahead of them, until cancelled."""
+        while True:
+            await self.bell.wait()
+            self.bell.clear()
+            woken, self.woken = self.woken, {}
+            try:
+                await self.wake_now(frozenset(woken), self.clock())
+            except Exception:
+                # The next round wakes them too, only later.
+                self.exposition.failures.inc()
+                _LOG.exception("wake failed")
+            for since_s in woken.values():
+                self.exposition.wake_s.observe(max(0.0, self.clock() - since_s))
+
+    async def wake_now(self, keys: frozenset[Key], now_s: float) -> None:
+        """Plans the models that requests wait for, and no others, and carries out what that says."""
+        models = [model for key in keys if isinstance(model := self.mirror.models.get(key), InferenceDeployment)]
+        foreign = await self.scaler.read_foreign(models)
+        located = {model.key: locate(self.mirror, model, foreign) for model in models}
+        asleep = {key: at for key, at in located.items() if at.replicas == 0}
+        if not asleep:
+            return
+        snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s)
+        async with self.memory_lock:
+            plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
+        await asyncio.gather(*(self._act_on(plan.models[key], now_s) for key in asleep))
+
+    def _ring(self, key: Key) -> None:
+        self.woken.setdefault(key, self.clock())
+        self.bell.set()
 
     async def tick(self, now_s: float) -> Plan:
         """One round."""
@@ -165,7 +203,7 @@ class Loop:
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
-        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults), pods
+        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults, now_s), pods
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
@@ -175,8 +213,17 @@ class Loop:
         self.exposition.forget(self.mirror.models)
 
     async def _act_on(self, plan: ModelPlan, now_s: float) -> None:
+        self._route(plan)
         scaled = await self._scale(plan)
         await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
+
+    def _route(self, plan: ModelPlan) -> None:
+        model = self.mirror.models.get(plan.key)
+        if plan.wish is None or not isinstance(model, InferenceDeployment):
+            return
+        before = None if plan.decision is None else plan.decision.before
+        size = None if is_watched(model) else before
+        self.router.want(model.uid, plan.wish, expected_start_s=plan.expected_start_s, replicas=size)
 
     async def _scale(self, plan: ModelPlan) -> bool:
         """Carries the decision out where it asks for that; returns whether the size was changed."""
@@ -186,6 +233,8 @@ class Loop:
             return False
         if not isinstance(model, InferenceDeployment):
             return False
+        if decision.after == 0 and not self.router.may_be_zero(model.uid):
+            return False  # nobody would answer yet; the router is preparing those who will
         fault = await self.scaler.scale(model, decision)
         if fault is None:
             self.exposition.count_decision(plan.key, str(decision.reason))

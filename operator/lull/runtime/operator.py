@@ -62,8 +62,8 @@ async def run(settings: Settings, seat: Seat | None) -> None:
         prometheus = Prometheus(settings.prometheus_url, settings.prometheus_timeout_s)
         mirror.home = seat.namespace if seat else None
         prober = Prober()
-        loop = _loop(settings, api, mirror, prometheus, wake)
-        router = Router(api, mirror, prober, settings, loop.clock)
+        router = Router(api, mirror, prober, settings, steady_clock())
+        loop = _loop(settings, api, mirror, prometheus, wake, router)
         office = _Office(api, _leader(settings, line, seat) if seat else None)
         if office.leader is not None:
             api.may_write = loop.exposition.leads = office.leader.may_write
@@ -71,7 +71,7 @@ async def run(settings: Settings, seat: Seat | None) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(office.during(_until_signal()))
                 group.create_task(office.during(_serve(app_for(loop, office.leader), settings.health_port)))
-                await office.during(_lead(group, office, loop, router))
+                await office.during(_lead(group, office, loop))
         except* _Stopped:
             _LOG.info("stopped")
         finally:
@@ -96,7 +96,7 @@ class _Office:
             raise
 
 
-async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop, router: Router) -> None:
+async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop) -> None:
     """Waits until it leads, and begins."""
     if office.leader is not None:
         await office.leader.win()
@@ -104,8 +104,9 @@ async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop, router: R
     await fill_in_time(office.api, loop.mirror)
     _LOG.info("planning starts", extra={"models": len(loop.mirror.models), "mode": str(loop.settings.mode)})
     # Before kopf: at its end kopf cancels every task that it did not find at its start.
-    router.begin()
-    for part in (router.run(), loop.run(), loop.remember(), sweep(office.api, loop.mirror), _watch(loop.mirror)):
+    loop.router.begin()
+    loops = (loop.router.run(), loop.wake_up(), loop.run(), loop.remember())
+    for part in (*loops, sweep(office.api, loop.mirror), _watch(loop.mirror)):
         group.create_task(office.during(part))
 
 
@@ -115,7 +116,9 @@ def _leader(settings: Settings, line: Api, seat: Seat) -> Leader:
     return Leader(lease, seat.new_identity(), seat.address(settings.health_port), terms)
 
 
-def _loop(settings: Settings, api: Api, mirror: Mirror, prometheus: Prometheus, wake: asyncio.Event) -> Loop:
+def _loop(
+    settings: Settings, api: Api, mirror: Mirror, prometheus: Prometheus, wake: asyncio.Event, router: Router
+) -> Loop:
     return Loop(
         settings=settings,
         mirror=mirror,
@@ -125,6 +128,7 @@ def _loop(settings: Settings, api: Api, mirror: Mirror, prometheus: Prometheus, 
         reporter=Reporter(api, mirror, settings.status_refresh_s),
         exposition=Exposition(api),
         wake=wake,
+        router=router,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from lull.adapters.api import Api, path_of
+from lull.adapters.api import Api, Lane, path_of
 from lull.adapters.snapshot import ForeignScale, is_watched
 from lull.errors import LullError, Refused
 from lull.model.fleet import Fault
@@ -42,7 +42,8 @@ class Scaler:
                 return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
             version = seen["metadata"]["resourceVersion"]
             change: dict[str, Any] = {"metadata": {"resourceVersion": version}, "spec": {"replicas": decision.after}}
-            await self._api.merge(path, change)
+            # Who waits at the activator waits for this write.
+            await self._api.merge(path, change, lane=Lane.ROUTINE if decision.before else Lane.URGENT)
         except Refused as error:
             if error.status == _CONFLICT:
                 return Fault(Reason.TARGET_CHANGED, "the target changed while it was being decided")
