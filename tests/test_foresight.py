@@ -31,6 +31,7 @@ def a_forecast(*rates_rps: float, busy: float = 1.0) -> Forecast:
         quantiles_rps=np.broadcast_to(np.array(rates_rps, dtype=np.float32), (len(LEVELS), *shape)).copy(),
         busy_chance=np.full(shape, busy, dtype=np.float32),
         leader=np.zeros(shape, dtype=np.int64),
+        known_s=np.full(len(rates_rps), 7200.0),
         error_ratio=np.full(shape, NAN, dtype=np.float32),
     )
 

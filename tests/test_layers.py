@@ -4,7 +4,7 @@
 7  cli
 6  commands
 5  runtime.handlers   runtime.operator
-4  runtime   replay                             (unaware of each other; replay knows no adapter)
+4  runtime   activator   replay                 (unaware of each other; replay knows no adapter)
 3  cycle, which knows carrying, foresight, memory; recall   adapters   (unaware of each other)
 2  forecast | energy | decide | render | hold   (unaware of each other)
 1  model
@@ -36,6 +36,7 @@ ROWS = {
     "lull.carrying": 3,
     "lull.cycle": 3,
     "lull.adapters": 3,
+    "lull.activator": 4,
     "lull.replay": 4,
     "lull.runtime": 4,
     "lull.runtime.handlers": 5,
@@ -137,6 +138,13 @@ def test_every_module_has_a_row(module: str) -> None:
         pytest.param("lull.replay.world", "from lull.adapters import mirror", id="a replay knows no adapter"),
         pytest.param("lull.replay.world", "from lull.runtime.loop import Loop", id="a replay knows no runtime"),
         pytest.param("lull.runtime.loop", "from lull.replay.trace import read", id="the runtime knows no replay"),
+        pytest.param("lull.activator.gate", "from lull.runtime.loop import Loop", id="the activator knows no runtime"),
+        pytest.param("lull.activator.gate", "from lull.replay.trace import read", id="the activator knows no replay"),
+        pytest.param("lull.runtime.loop", "from lull.activator.gate import Gate", id="the runtime knows no activator"),
+        pytest.param("lull.hold.room", "from lull.activator.gate import Gate", id="a room knows no gate"),
+        pytest.param("lull.hold.room", "import asyncio", id="a room that waits"),
+        pytest.param("lull.hold.room", "from time import monotonic", id="clock in a room"),
+        pytest.param("lull.hold.room", "from lull.decide import facts", id="a room decides no size"),
         pytest.param("lull.cycle", "from lull.replay.trace import read", id="the brain knows no replay"),
         pytest.param("lull.replay.world", "import kubernetes.aio", id="a cluster's library in a replay"),
         pytest.param("lull.replay.world", "from time import monotonic", id="clock in a replay"),
@@ -165,6 +173,11 @@ def test_the_rule_bites(module: str, line: str) -> None:
         pytest.param("lull.adapters.mirror", "import time", id="adapters have a clock"),
         pytest.param("lull.replay.world", "from lull.cycle import plan_cycle", id="a replay asks the one brain"),
         pytest.param("lull.replay.policies.hpa", "from lull.replay.trace import Trace", id="within the replay"),
+        pytest.param("lull.activator.gate", "import asyncio", id="the activator waits"),
+        pytest.param("lull.activator.gate", "from lull.hold.room import Room", id="the activator asks the room"),
+        pytest.param(
+            "lull.activator.serving", "from lull.adapters import api", id="the activator speaks to the cluster"
+        ),
         pytest.param("lull.commands.replay", "from lull.replay.trace import read", id="the command replays"),
         pytest.param("lull.commands.operator", "from lull.runtime.operator import run", id="the command runs"),
         pytest.param("lull.cli", "from lull.commands import replay", id="the command line has commands"),

@@ -24,7 +24,7 @@ from lull.forecast.experts import Expert
 from lull.forecast.forecaster import Forecast
 from lull.foresight import foresee, look
 from lull.memory import Memory
-from lull.model.arrays import F64, I64
+from lull.model.arrays import F64, I64, Bools
 from lull.model.costs import Costs, Lesson
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.history import Observation
@@ -69,6 +69,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         is_lower_bound=load.is_lower_bound,
         is_unreachable=replica.is_unreachable,
         advice=advice,
+        is_versed=_versed(forecast, at),
         history=memory.history,
         now_s=now_s,
     )
@@ -137,6 +138,15 @@ def _advice(
     advice = foresee(outlook, theirs, memory.accounts, at[rows], replicas, settings.tick_s)
     start_to[rows], keep_to[rows] = advice.start_to, advice.keep_to
     return Advice(start_to, keep_to)
+
+
+def _versed(forecast: Forecast | None, at: I64) -> Bools:
+    """Whether the longest horizon of a model's forecast has come to an end at least once, (N,)."""
+    is_versed: Bools = np.zeros(len(at), dtype=bool)
+    if forecast is not None:
+        there = at >= 0
+        is_versed[there] = forecast.known_s[at[there]] >= forecast.horizons_s[-1]
+    return is_versed
 
 
 def _foreseen(

@@ -8,7 +8,8 @@
     ├── BadAnswer            a peer answered something that cannot be used
     ├── Deposed              this process does not lead, or no longer; it writes nothing more
     ├── WatchLost            the cluster is no longer watched; only a new process watches again
-    └── Refused              the API server said no; carries its status code and message
+    ├── Refused              the API server said no; carries its status code and message
+    └── Turned               a request may not wait, or waited in vain; carries what its client is answered
 
 Foreign exceptions are renamed to these once, in ``adapters/`` and where ``replay`` reads a trace, and nowhere else.
 """
@@ -66,3 +67,21 @@ class Refused(LullError):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class Turned(LullError):
+    """The activator sends a request away: no place, too long a start, blocked, or its time is up.
+
+    Attributes:
+        status: 503, or 504 where it waited in vain.
+        reason: one word.
+        retry_after_s: when it is worth another try; None = not known.
+        message: a sentence for the client.
+    """
+
+    def __init__(self, status: int, reason: str, retry_after_s: float | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.message = message

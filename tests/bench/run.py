@@ -17,6 +17,7 @@ from pathlib import Path
 
 from figures import Figure
 from forecasting import forecasting
+from holding import holding
 from mirroring import mirroring
 from planning import planning, sizing
 from repairing import repairing
@@ -39,6 +40,7 @@ def main() -> None:
         "sizing": sizing,
         "mirror": mirroring,
         "routes": repairing,
+        "hold": holding,
         "replay": lambda: replaying(whole=asked.all),
     }
     figures = [figure for name, measure in areas.items() if asked.area in (None, name) for figure in measure()]
@@ -52,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
     parser.add_argument(
         "--area", choices=("forecast", "planning", "sizing", "mirror", "routes", "replay"), help="only this one"
+        "--area", choices=("forecast", "planning", "sizing", "mirror", "hold", "replay"), help="only this one"
     )
     return parser.parse_args()
 

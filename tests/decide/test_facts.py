@@ -11,7 +11,7 @@ from lull.model.reason import Reason
 NAN = float("nan")
 
 
-def facts_of(*models: ModelView) -> Facts:
+def facts_of(*models: ModelView, is_versed: bool = False) -> Facts:
     count = len(models)
     return gather(
         models,
@@ -20,6 +20,7 @@ def facts_of(*models: ModelView) -> Facts:
         is_lower_bound=np.zeros(count, dtype=bool),
         is_unreachable=np.zeros(count, dtype=bool),
         advice=no_advice(count),
+        is_versed=np.full(count, is_versed),
         history=a_history(),
         now_s=0.0,
     )
@@ -29,6 +30,16 @@ def test_damping_has_the_documented_defaults() -> None:
     facts = facts_of(a_view())
     assert (facts.up_window_s[0], facts.down_window_s[0]) == (0.0, 300.0)
     assert (facts.up_tolerance[0], facts.down_tolerance[0]) == (0.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_versed", "window_s"),
+    [("Enforce", True, 0.0), ("Enforce", False, 300.0), ("Recommend", True, 300.0), ("Off", True, 300.0)],
+)
+def test_a_forecast_that_acts_and_knows_the_model_needs_no_window(mode: str, is_versed: bool, window_s: float) -> None:
+    quick = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+    plain, stated = (a_view(a_model(prediction={"mode": mode}, behavior=b)) for b in ({}, quick))
+    assert facts_of(plain, stated, is_versed=is_versed).down_window_s.tolist() == [window_s, 60.0]
 
 
 def test_a_zero_is_a_value_and_no_absence() -> None:

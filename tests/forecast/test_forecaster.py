@@ -396,3 +396,11 @@ def test_silence_is_expected_to_last_about_as_long_as_silences_did() -> None:
     due = forecaster.forecast().busy_chance[HORIZONS.index(1), 0]
     assert fresh < 0.1
     assert due > 0.5
+
+
+def test_a_series_is_known_since_its_first_step() -> None:
+    forecaster = Forecaster(3, STEP_S)
+    nothing = float("nan")
+    for step, rates in enumerate([(1.0, nothing, nothing), (1.0, 2.0, nothing), (nothing, 2.0, nothing)]):
+        forecaster.learn(np.array(rates), (START + step) * STEP_S)
+    assert forecaster.forecast().known_s.tolist() == [3 * STEP_S, 2 * STEP_S, 0.0]

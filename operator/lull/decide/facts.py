@@ -16,7 +16,9 @@ from lull.model.reason import Reason
 from lull.model.spec import Behavior, PredictionMode
 
 DOWN_WINDOW_S: Final = 300
-"""Default stabilisation of scale-in, as in an HPA."""
+"""Default stabilisation of scale-in, as in an HPA. With prediction Enforce there is none once the forecast knows the
+model: what it keeps, and for how long, is weighed against what comes back, and a fixed time on top of that only costs.
+"""
 
 DOWN_TOLERANCE: Final = 0.1
 """Default tolerance of scale-in, as in an HPA; scale-out has none, for the objective comes first."""
@@ -75,10 +77,23 @@ def gather(
     is_lower_bound: Bools,
     is_unreachable: Bools,
     advice: Advice,
+    is_versed: Bools,
     history: History,
     now_s: float,
 ) -> Facts:
-    """Columns of models that have a target."""
+    """Columns of models that have a target.
+
+    Args:
+        models: the models, N of them.
+        need_exact: replicas the load needs, as a fraction, (N,).
+        safe_exact: the same with the scale-in margin, (N,).
+        is_lower_bound: whether these bound the need from below, (N,).
+        is_unreachable: whether no size meets the objective, (N,).
+        advice: what the forecast asks for.
+        is_versed: whether it has seen enough of a model to say by itself how long a replica stays, (N,).
+        history: what happened before.
+        now_s: the time, on the history's clock.
+    """
     behaviors = tuple(model.deployment.spec.behavior for model in models)
     return Facts(
         uids=tuple(model.deployment.uid for model in models),
@@ -91,7 +106,7 @@ def gather(
         is_unreachable=is_unreachable,
         unknown=np.array([_why_unknown(model) for model in models], dtype=object),
         up_window_s=_floats([_or(b.scale_up.stabilization_window_seconds, 0) for b in behaviors]),
-        down_window_s=_floats([_or(b.scale_down.stabilization_window_seconds, DOWN_WINDOW_S) for b in behaviors]),
+        down_window_s=_down_window_s(behaviors, _may_act(models) & is_versed),
         up_tolerance=_floats([_or(b.scale_up.tolerance, 0.0) for b in behaviors]),
         down_tolerance=_floats([_or(b.scale_down.tolerance, DOWN_TOLERANCE) for b in behaviors]),
         start_to=np.where(_may_act(models), advice.start_to, 0).astype(np.float64),
@@ -100,6 +115,12 @@ def gather(
         history=history,
         now_s=now_s,
     )
+
+
+def _down_window_s(behaviors: Sequence[Behavior], is_held: Bools) -> F64:
+    defaults = np.where(is_held, 0.0, DOWN_WINDOW_S)
+    stated = [behavior.scale_down.stabilization_window_seconds for behavior in behaviors]
+    return _floats([_or(window_s, default) for window_s, default in zip(stated, defaults, strict=True)])
 
 
 def _may_act(models: Sequence[ModelView]) -> Bools:

@@ -35,6 +35,8 @@ class Forecast:
     """Chance that there is any, (H, N): below 1 in a silence that has lasted for the horizon."""
     leader: I64
     """Expert with the greatest weight, (H, N); -1 = none has a forecast."""
+    known_s: F64
+    """Seconds since the first step that was learned of each series, (N,); 0 = none was."""
     error_ratio: F32
     """Fading mean distance of what came from the median, over the mean median, (H, N); NaN = the median is 0."""
 
@@ -153,6 +155,7 @@ class Forecaster:
             quantiles_rps=to_count(self._issued[:, last]) / np.float32(self.step_s),
             busy_chance=self._gaps.chance_of_end(),
             leader=np.where(has.any(axis=0), leader, -1),
+            known_s=np.maximum((self.index or 0) + 1 - self._since, 0) * self.step_s,
             error_ratio=error,
         )
 
