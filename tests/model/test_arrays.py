@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from lull.model.arrays import F64, running_maximum, running_sum
 
-SHAPES = arrays.array_shapes(min_dims=2, max_dims=3, max_side=6)
+SHAPES = arrays.array_shapes(min_dims=1, max_dims=3, max_side=6)
 SOME = arrays.arrays(np.float64, SHAPES, elements=st.floats(-1e6, 1e6) | st.just(float("nan")))
 
 

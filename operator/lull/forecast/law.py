@@ -25,11 +25,14 @@ _NEVER: Final = -50.0
 
 
 def chance_above(quantiles_rps: F32 | F64, threshold_rps: F64) -> F64:
-    """Chance that the rate passes a threshold, (...), of quantiles (A, ...) in the order of ``LEVELS``.
+    """Chance that the rate passes a threshold, (..., N), of quantiles (A, ..., N) in the order of ``LEVELS``.
 
-    NaN where the quantiles are unknown.
+    Thresholds are broadcast against the quantiles of one level. NaN where the quantiles are unknown.
     """
     knots = _knots(quantiles_rps)
+    shape = np.broadcast_shapes(quantiles_rps.shape[1:], threshold_rps.shape)
+    lacking = len(shape) + 1 - knots.ndim
+    knots = np.broadcast_to(knots.reshape(len(knots), *[1] * lacking, *knots.shape[1:]), (len(knots), *shape))
     # Which two knots a threshold lies between: 0 = below the median, A = above the highest quantile.
     place = (threshold_rps > knots[1:]).sum(axis=0)
     right = np.minimum(place + 1, len(LEVELS))

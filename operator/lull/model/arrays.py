@@ -4,7 +4,6 @@ numpy's ``accumulate`` walks an array element by element where the axis is not t
 a fifteenth.
 """
 
-from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,16 +19,16 @@ _Floats = TypeVar("_Floats", F32, F64)
 
 
 def running_maximum(rows: _Floats) -> _Floats:
-    """Highest of each row and those before it, (K, N, ...); NaN from the first one on."""
+    """Highest of each row and those before it, (K, ...); NaN from the first one on."""
     highest = rows.copy()
-    for before, row in pairwise(highest):
-        np.maximum(before, row, out=row)
+    for row in range(1, len(rows)):
+        highest[row] = np.maximum(highest[row - 1], rows[row])
     return highest
 
 
 def running_sum(rows: _Floats) -> _Floats:
-    """Sum of each row and those before it, (K, N, ...)."""
+    """Sum of each row and those before it, (K, ...)."""
     total = rows.copy()
-    for before, row in pairwise(total):
-        np.add(before, row, out=row)
+    for row in range(1, len(rows)):
+        total[row] = total[row - 1] + rows[row]
     return total
