@@ -175,7 +175,12 @@ def _rate(text: str) -> float:
     return float(text)
 
 
-def _port(text: str) -> int:
+def parse_port(text: str) -> int:
+    """A port's number.
+
+    Raises:
+        ValueError: when the text is none.
+    """
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise ValueError("write a port number from 1 to 65535")
     return int(text)
@@ -187,7 +192,9 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
-def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+def one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """What reads a member by its value, and raises ValueError naming all of them."""
+
     def read(text: str) -> StrEnum:
         try:
             return kind(text)
@@ -206,11 +213,11 @@ def _url(text: str) -> str:
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": _url,
-    "int": _port,
+    "int": parse_port,
     "bool": _boolean,
-    "Mode": _one_of(Mode),
-    "LogFormat": _one_of(LogFormat),
-    "LogLevel": _one_of(LogLevel),
+    "Mode": one_of(Mode),
+    "LogFormat": one_of(LogFormat),
+    "LogLevel": one_of(LogLevel),
 }
 
 

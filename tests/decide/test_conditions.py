@@ -136,7 +136,8 @@ def test_drains_are_promised_only_for_what_others_made(view: ModelView) -> None:
 
 
 def test_no_condition_is_told_twice() -> None:
-    kinds = [c.type for c in conditions(a_view(a_model(capacity=None), front=Front("chat", None)), Mode.ENFORCE, None)]
+    view = a_view(a_model(capacity=None), front=Front("chat", None))
+    kinds = [c.type for c in conditions(view, Mode.ENFORCE, None, sleep=Reason.MAY_SLEEP)]
     assert sorted(kinds) == sorted(ConditionType)
 
 
@@ -189,3 +190,33 @@ def test_a_broken_spec_is_neither_ready_nor_scaled() -> None:
         (ConditionType.SCALING_ACTIVE, FALSE, Reason.SPEC_UNREADABLE),
     }
     assert found[0].message == "no runtime"
+
+
+@pytest.mark.parametrize(
+    ("view", "status", "reason"),
+    [
+        pytest.param(a_view(), TRUE, Reason.SERVING, id="its own replicas answer"),
+        pytest.param(a_view(ready=0), FALSE, Reason.NO_READY_PODS, id="none is Ready"),
+        pytest.param(a_view(replicas=0, is_held=True), FALSE, Reason.ASLEEP, id="asleep"),
+        pytest.param(a_view(replicas=0, is_held=True, waiting=3), FALSE, Reason.ASLEEP, id="waited for"),
+    ],
+)
+def test_asleep_is_ready_and_not_active(view: ModelView, status: ConditionStatus, reason: Reason) -> None:
+    told = {c.type: c for c in conditions(view, Mode.ENFORCE, None, sleep=Reason.ASLEEP)}
+    active = told[ConditionType.ACTIVE]
+    assert (active.status, active.reason) == (status, reason)
+    assert (told[ConditionType.READY].status is TRUE) == (reason is not Reason.NO_READY_PODS)
+    assert ("3 requests wait" in active.message) == (view.waiting == 3)
+
+
+@pytest.mark.parametrize("reason", [Reason.START_EXCEEDS_HOLD, Reason.IN_USE, Reason.SERVICE_HEADLESS])
+def test_what_keeps_a_model_awake_is_told_with_the_mend(reason: Reason) -> None:
+    told = {c.type: c for c in conditions(a_view(), Mode.ENFORCE, None, sleep=reason)}[ConditionType.SLEEP_ALLOWED]
+    assert (told.status, told.reason) == (FALSE, reason)
+    assert told.message
+
+
+def test_recommend_says_that_it_would_sleep() -> None:
+    model = a_model(scaleToZero={"mode": "Recommend"})
+    told = {c.type: c for c in conditions(a_view(model), Mode.ENFORCE, None, sleep=Reason.MAY_SLEEP)}
+    assert "Recommend" in told[ConditionType.SLEEP_ALLOWED].message

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from lull.activator.meters import Meters
 from lull.errors import Turned
+from lull.hold.limits import Crowd
 from lull.hold.pace import Endpoint
 from lull.hold.policy import Blocked, HoldPolicy
 from lull.hold.room import Room, Ticket
@@ -59,7 +60,9 @@ class Passage:
 class Gate:
     """One model's waiting room, on the running event loop's clock."""
 
-    def __init__(self, uid: str, key: Key, policy: HoldPolicy, meters: Meters | None = None) -> None:
+    def __init__(
+        self, uid: str, key: Key, policy: HoldPolicy, meters: Meters | None = None, crowd: Crowd | None = None
+    ) -> None:
         self.uid = uid
         self.key = key
         self.meters = meters or Meters(CollectorRegistry())
@@ -72,6 +75,8 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self.clock: Callable[[], float] = self._loop.time
         self._room = Room(policy)
+        self._crowd = crowd or Crowd()
+        self._counted = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -133,7 +138,7 @@ class Gate:
             Turned: it may not wait, or waited in vain.
         """
         try:
-            ticket = self._room.enter(port_name, self.clock())
+            ticket = self._room.enter(port_name, self.clock(), is_crowded=self._crowd.is_full)
         except Turned:
             self._tell()
             raise
@@ -176,6 +181,8 @@ class Gate:
         self._tell()
 
     def _tell(self) -> None:
+        self._crowd.held += self.held - self._counted
+        self._counted = self.held
         self.meters.held_now(self.key, self.held)
         self.on_change()
 

@@ -10,6 +10,7 @@ from lull.model.spec import Key
 
 _MODEL: Final = ("namespace", "model")
 _HELD_S: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 900.0)
+_REPORT_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -44,6 +45,14 @@ class Meters:
             registry=registry,
         )
 
+        self._report = Histogram(
+            "lull_activator_report_seconds",
+            "From the first request that is held for a sleeping model until the API server has heard of it.",
+            _MODEL,
+            buckets=_REPORT_S,
+            registry=registry,
+        )
+
     def held_now(self, key: Key, held: int) -> None:
         """So many wait."""
         self._held_now.labels(*key).set(held)
@@ -64,7 +73,11 @@ class Meters:
         """A held request was sent to a pod."""
         self._lag.labels(*key).observe(lag_s)
 
+    def reported(self, key: Key, after_s: float) -> None:
+        """The first of a burst is known to the API server."""
+        self._report.labels(*key).observe(after_s)
+
     def forget(self, key: Key) -> None:
         """The model is gone, and with it all its series."""
-        for metric in (self._held_now, self._held, self._answers, self._connections, self._lag):
+        for metric in (self._held_now, self._held, self._answers, self._connections, self._lag, self._report):
             metric.remove_by_labels(dict(zip(_MODEL, key, strict=True)))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ import aiohttp
 import msgspec
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.client.rest import RESTResponse
 
 from lull.errors import BadAnswer, Deposed, Refused, Unreachable
 from lull.names import FIELD_MANAGER
@@ -99,15 +100,59 @@ class Api:
             Refused: also when the server is still too busy after some patience.
             Unreachable: when no answer came in time.
         """
-        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
-        while True:
-            page = await self._page(path, query)
+        async for page in self.pages(path, selector):
             for item in page.get("items") or ():
                 yield item
+
+    async def pages(self, path: str, selector: str = "") -> AsyncIterator[dict[str, Any]]:
+        """The pages of a collection as they are; each tells the collection's resourceVersion.
+
+        Raises:
+            Refused: also when the server is still too busy after some patience; 410 where it forgot the place.
+            Unreachable: when no answer came in time.
+        """
+        query = {"limit": str(_PAGE)} | _selecting(selector)
+        while True:
+            page = await self._page(path, query)
+            yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
             query["continue"] = token
+
+    async def watch(
+        self, path: str, version: str, selector: str = "", *, for_s: float, silence_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Events of a collection since a resourceVersion, bookmarks and errors among them, until the server ends it.
+
+        Args:
+            path: of the collection.
+            version: what is known already.
+            selector: of labels.
+            for_s: after it the server is to end it.
+            silence_s: without a byte for as long, nobody is there any more.
+
+        Raises:
+            Refused: the watch was not begun; 410 where the version is too old.
+            Unreachable: it was cut, or is silent.
+            BadAnswer: an event is no object.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query |= {"timeoutSeconds": str(round(for_s))} | _selecting(selector)
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=silence_s)
+        answer, response = "none", None
+        try:
+            with _renamed("WATCH", path):
+                response = (await self._open("GET", path, query, None, None, patience)).response
+                answer = str(response.status)
+                if response.status >= 400:
+                    raise Refused(response.status, _message(await response.read()), _retry_after_s(response.headers))
+                async for line in _lines(response.content):
+                    yield _decoded(line, "WATCH", path)
+        finally:
+            self.requests["WATCH", _resource(path), answer] += 1
+            if response is not None:
+                response.close()
 
     async def send_at_once(
         self, verb: str, path: str, body: Mapping[str, Any] | None = None, kind: str = JSON, *, timeout_s: float
@@ -218,13 +263,7 @@ class Api:
             self.requests[verb, resource, answer] += 1
         if status >= 400:
             raise Refused(status, _message(data), retry_after_s)
-        try:
-            decoded = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadAnswer(f"the API server's answer to {verb} {path} is no JSON: {error}") from error
-        if not isinstance(decoded, dict):
-            raise BadAnswer(f"the API server's answer to {verb} {path} is no object")
-        return decoded
+        return _decoded(data, verb, path)
 
     async def _exchange(
         self,
@@ -235,24 +274,30 @@ class Api:
         content_type: str | None,
         fence: Callable[[], None],
     ) -> tuple[int, bytes, float | None]:
-        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
-        try:
-            # The library's own serialisation adds the credentials, fresh ones when the token was rotated.
-            method, url, headers, _, _ = await self._connection.param_serialize(
-                verb, path, header_params=headers, auth_settings=["BearerToken"]
-            )
-            full = f"{url}?{urlencode(query)}" if query else url
-            fence()
-            response = await self._connection.call_api(
-                method, full, header_params=headers, body=body, _request_timeout=_TIMEOUT_S
-            )
+        with _renamed(verb, path):
+            response = await self._open(verb, path, query, body, content_type, _TIMEOUT_S, fence)
             return response.status, await response.read(), _retry_after_s(response.headers)
-        except ApiException as error:
-            raise Unreachable(f"the API server gave no answer to {verb} {path}: {error.reason}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(
-                f"the API server gave no answer to {verb} {path}: {str(error) or type(error).__name__}"
-            ) from error
+
+    async def _open(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        patience: float | aiohttp.ClientTimeout,
+        fence: Callable[[], None] = lambda: None,
+    ) -> RESTResponse:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
+        # The library's own serialisation adds the credentials, fresh ones when the token was rotated.
+        method, url, headers, _, _ = await self._connection.param_serialize(
+            verb, path, header_params=headers, auth_settings=["BearerToken"]
+        )
+        full = f"{url}?{urlencode(query)}" if query else url
+        fence()
+        return await self._connection.call_api(
+            method, full, header_params=headers, body=body, _request_timeout=patience
+        )
 
 
 def is_in_pod() -> bool:
@@ -290,6 +335,44 @@ def path_of(api_version: str, plural: str, namespace: str | None = None, name: s
     if sub:
         parts.append(sub)
     return "/".join(parts)
+
+
+@contextmanager
+def _renamed(verb: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        raise Unreachable(f"the API server gave no answer to {verb} {path}: {error.reason}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unreachable(
+            f"the API server gave no answer to {verb} {path}: {str(error) or type(error).__name__}"
+        ) from error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines, of any length: an object can be longer than a reader's buffer."""
+    begun = bytearray()
+    async for piece in content.iter_any():
+        begun += piece
+        if b"\n" in piece:
+            *whole, begun = begun.split(b"\n")
+            for line in whole:
+                if line.strip():
+                    yield bytes(line)
+
+
+def _decoded(data: bytes, verb: str, path: str) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadAnswer(f"the API server's answer to {verb} {path} is no JSON: {error}") from error
+    if not isinstance(decoded, dict):
+        raise BadAnswer(f"the API server's answer to {verb} {path} is no object")
+    return decoded
+
+
+def _selecting(selector: str) -> dict[str, str]:
+    return {"labelSelector": selector} if selector else {}
 
 
 def _resource(path: str) -> str:

@@ -1,8 +1,14 @@
-"""What one client, or one port, may take of the activator."""
+"""What one client, or one port, may take of the activator, and what all models together may."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_MIB: Final = 1 << 20
+_BASE_BYTES: Final = 128 * _MIB
+"""What the process takes with nobody waiting, objects of ten thousand models included."""
+_FEWEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +37,33 @@ class Limits:
     """Without a byte in either direction, where bytes are passed on unread."""
     splice_s: float = 3_600.0
     """Age of a connection whose bytes are passed on unread: it ends some time, so that clients go to the pods."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What one held request takes at most.
+
+        Twice what is read ahead and one read more in the process, and as much again as a read in the kernel's receive
+        buffer, which counts as the container's too.
+        """
+        return 2 * self.read_bytes + 2 * self.socket_bytes
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everybody who waits, in all rooms of a process."""
+
+    limit: int | None = None
+    """None = no matter how many."""
+    held: int = 0
+
+    @classmethod
+    def within(cls, memory_bytes: int | None, limits: Limits) -> Crowd:
+        """As many as surely fit, and a hundred at least; None = the memory has no bound."""
+        if memory_bytes is None:
+            return cls()
+        return cls(max((memory_bytes - _BASE_BYTES) // limits.held_bytes, _FEWEST))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may wait."""
+        return self.limit is not None and self.held >= self.limit

@@ -115,8 +115,13 @@ class Room:
         if ready:
             self._wish = Wish()
 
-    def enter(self, port: str, now_s: float) -> Ticket:
+    def enter(self, port: str, now_s: float, *, is_crowded: bool = False) -> Ticket:
         """A request comes; whether it is let go at once ``release`` tells.
+
+        Args:
+            port: of the Service.
+            now_s: on the caller's clock.
+            is_crowded: whether all rooms together hold as many as there is memory for.
 
         Raises:
             Turned: it may not wait.
@@ -124,7 +129,7 @@ class Room:
         at = self._ports.setdefault(port, _Port())
         if not at.endpoints:
             self._wish.made(now_s, max(self.policy.expected_start_s or 0.0, WISH_S), self.held)
-        refusal = self._refusal(at, now_s)
+        refusal = self._refusal(at, now_s, is_crowded=is_crowded)
         if refusal is not None:
             self._wish.turned(now_s)
             raise refusal
@@ -203,7 +208,7 @@ class Room:
     def _may_try(self, port: _Port, now_s: float) -> bool:
         return any(self._pace.is_usable(endpoint, now_s) for endpoint in port.endpoints)
 
-    def _refusal(self, port: _Port, now_s: float) -> Turned | None:
+    def _refusal(self, port: _Port, now_s: float, *, is_crowded: bool) -> Turned | None:
         """Why nobody may come in now, if so."""
         policy, left_s = self.policy, self._wish.start_left_s(self.policy.expected_start_s, now_s)
         if not port.endpoints:
@@ -214,6 +219,8 @@ class Room:
                 return Turned(503, "StartTooLong", left_s, f"{message}{policy.hold_timeout_s:g} s")
         if self.held >= policy.max_held:
             return Turned(503, "Full", max(left_s or 0.0, RETRY_S), f"{self.held} requests wait for the model already")
+        if is_crowded and (self.held or not port.endpoints):
+            return Turned(503, "Full", RETRY_S, "as many requests wait for all models as there is room for")
         return None
 
     def _blocked(self) -> Turned | None:

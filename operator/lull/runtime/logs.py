@@ -6,9 +6,9 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from lull.settings import LogFormat, Settings
+from lull.settings import LogFormat, LogLevel
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _KOPF: Final = {"k8s_skip", "k8s_ref", "settings"}
@@ -35,7 +35,19 @@ class _Text(logging.Formatter):
         return f"{_at(record)} {record.levelname:<7} {record.name}: {record.getMessage()} {fields}".rstrip() + trace
 
 
-def set_up(settings: Settings) -> None:
+class Wording(Protocol):
+    """The settings that log lines depend on, the operator's or the activator's."""
+
+    @property
+    def log_format(self) -> LogFormat:
+        """Shape of a line."""
+
+    @property
+    def log_level(self) -> LogLevel:
+        """Least severe lines that are written."""
+
+
+def set_up(settings: Wording) -> None:
     """Sends all log lines to standard error in the chosen shape."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if settings.log_format is LogFormat.JSON else _Text())
