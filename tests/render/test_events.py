@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from builders import Story, a_model, a_view, plan_of, silence, some_signals
 from lull.model.fleet import Fault, ModelView
-from lull.model.plan import ConditionType, ModelPlan
+from lull.model.plan import Condition, ConditionStatus, ConditionType, ModelPlan
 from lull.model.reason import Reason
 from lull.model.spec import Key
 from lull.render.events import Event, events_of
@@ -154,3 +155,24 @@ def test_a_calm_day_has_no_events() -> None:
         events += events_of(plan, before, scaled=False)
         before = status_of(plan, generation=1, ready=2, before=before, now="2026-01-01T00:00:00Z")
     assert events == []
+
+
+@pytest.mark.parametrize("kind", list(ConditionType), ids=str)
+@pytest.mark.parametrize("status", list(ConditionStatus), ids=str)
+def test_each_condition_may_come_and_change(kind: ConditionType, status: ConditionStatus) -> None:
+    """At most one Event, and a warning only of what is not as it should be."""
+    plan = planned(CALM)
+    condition = Condition(kind, status, Reason.STEADY, "as it is")
+    before = {"conditions": [{"type": str(kind), "status": "Unknown", "reason": "Steady"}]}
+    events = events_of(replace(plan, conditions=(condition,), decision=None), before, scaled=False)
+    assert len(events) <= 1
+    assert not any(event.is_warning for event in events if kind in (ConditionType.ACTIVE, ConditionType.SLEEP_ALLOWED))
+
+
+def test_a_refused_sleep_is_a_warning_but_of_a_new_model() -> None:
+    refused = Condition(ConditionType.SLEEP_ALLOWED, ConditionStatus.FALSE, Reason.START_EXCEEDS_HOLD, "too long")
+    plan = replace(planned(CALM), conditions=(refused,), decision=None)
+    earlier = {"type": "SleepAllowed", "status": "True", "reason": "MaySleep"}
+    assert events_of(plan, {}, scaled=False) == []
+    (event,) = events_of(plan, {"conditions": [earlier]}, scaled=False)
+    assert (event.is_warning, event.reason) == (True, Reason.START_EXCEEDS_HOLD)

@@ -15,9 +15,13 @@ _BAD = {
     ConditionType.METRICS_AVAILABLE: ConditionStatus.FALSE,
     ConditionType.CAPACITY_KNOWN: ConditionStatus.FALSE,
     ConditionType.DRAIN_MISSING: ConditionStatus.TRUE,
+    ConditionType.ROUTE_SUPPORTED: ConditionStatus.FALSE,
 }
+"""Statuses that are bad whatever their reason."""
 
 _REFUSALS = {
+    Reason.START_EXCEEDS_HOLD,
+    Reason.START_EXCEEDS_IDLE,
     Reason.TARGET_TAKEN,
     Reason.TARGET_CONTENDED,
     Reason.TARGET_NOT_FOUND,
@@ -26,7 +30,14 @@ _REFUSALS = {
     Reason.SCALE_REFUSED,
 }
 
-_NO_NEWS = {Reason.NO_READY_PODS, Reason.TARGET_NOT_FOUND, Reason.CAPACITY_UNKNOWN}
+_NO_NEWS = {
+    Reason.NO_READY_PODS,
+    Reason.TARGET_NOT_FOUND,
+    Reason.CAPACITY_UNKNOWN,
+    # What is not known of a new model is taken from settings, and its first start shows better.
+    Reason.START_EXCEEDS_HOLD,
+    Reason.START_EXCEEDS_IDLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +85,5 @@ def _told(condition: Condition, before: Mapping[str, Any] | None) -> Event | Non
 
 
 def _is_bad(kind: ConditionType, status: str, reason: str) -> bool:
-    return reason in _REFUSALS if kind is ConditionType.SCALING_ACTIVE else status == _BAD[kind]
+    """Where nothing is bad in itself, as to be awake or asleep, only a refusal is."""
+    return status == _BAD[kind] if kind in _BAD else reason in _REFUSALS
