@@ -97,8 +97,7 @@ def test_a_standby_that_is_told_to_stop_leaves_the_leader_alone(stage: Stage) ->
     leader, other = led_by(stage, "a"), beside(stage, "b")
     other.process.terminate()
     assert other.ends() == 0
-    has_read = 'lull_api_requests_total{code="200",resource="leases",verb="GET"}'
-    stage.until(lambda: has_read in ask(replica, "/metrics")[1])
+    time.sleep(1.5)
     assert leader.leads(stage.cluster)
     assert leader.process.poll() is None
 
