@@ -184,7 +184,7 @@ def test_a_thousand_models_at_start_cost_no_leadership_and_a_write_each(stage: S
     written = [path for verb, path in stage.cluster.writes() if path != LEASE]
     assert max(written.count(path) for path in set(written)) <= 2, "state once, and no more without news"
     lists = [r for r in stage.cluster.sent if r.path == "/api/v1/pods"]
-    assert len(lists) == 4, "three pages for us, one list for kopf"
+    assert len(lists) == 6, "three pages for us, and three for kopf"
 
 
 def test_hundreds_of_writes_that_hang_do_not_keep_the_lease_from_being_renewed(stage: Stage) -> None:
