@@ -53,8 +53,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures speed and memory.")
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
     parser.add_argument(
-        "--area", choices=("forecast", "planning", "sizing", "mirror", "routes", "replay"), help="only this one"
-        "--area", choices=("forecast", "planning", "sizing", "mirror", "hold", "replay"), help="only this one"
+        "--area",
+        choices=("forecast", "planning", "sizing", "mirror", "routes", "hold", "replay"),
+        help="only this one",
     )
     return parser.parse_args()
 
