@@ -165,6 +165,8 @@ class Reporter:
         line.failures += 1
         line.doubted_until_s = gate.clock() + self.rhythm.doubt_s
         line.told = line.told or wanted  # it may have landed, so it has to be removed
+        if line.failures & (line.failures - 1):
+            return  # the first is told, the second, the fourth and so on: many models fail together
         ours = None if isinstance(error, LullError | TimeoutError) else error
         about = _about(gate.key) | {"error": str(error) or "no answer in time"}
         _LOG.warning("a report failed", extra=about, exc_info=ours)
