@@ -21,6 +21,7 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/demo/deployments"
 SERVICES = "/api/v1/namespaces/demo/services"
 PODS = "/api/v1/namespaces/demo/pods"
 EVENTS = "/api/v1/namespaces/demo/events"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/lull-system/leases"
 
 
 @dataclass
@@ -58,8 +59,7 @@ class FakeCluster:
             if refusal is not None:
                 return refusal
             if request.verb == "POST":
-                self.events.append(json.loads(request.body))
-                return as_json({}, 201)
+                return self._create(request.path, json.loads(request.body))
             sub = next((sub for sub in ("scale", "status") if request.path.endswith(f"/{sub}")), "")
             path = request.path.removesuffix(f"/{sub}")
             return self._read(path, sub) if request.verb == "GET" else self._patch(path, sub, json.loads(request.body))
@@ -82,11 +82,23 @@ class FakeCluster:
             return as_json({"items": items, "metadata": {}}) if is_list else as_json({"message": "not found"}, 404)
         return as_json(self._scale_of(found) if sub == "scale" else found)
 
+    def _create(self, folder: str, body: Body) -> Reply:
+        if folder.endswith("/events"):
+            self.events.append(body)
+            return as_json({}, 201)
+        path = f"{folder}/{body['metadata']['name']}"
+        if path in self.objects:
+            return as_json({"message": "already exists"}, 409)
+        self._version += 1
+        body["metadata"] |= {"uid": f"uid-{path}", "resourceVersion": str(self._version)}
+        self.objects[path] = body
+        return as_json(body, 201)
+
     def _patch(self, path: str, sub: str, change: Body) -> Reply:
         found = self.objects.get(path)
-        if found is None and sub:
+        if found is None and (sub or "resourceVersion" in change.get("metadata", {})):
             return as_json({"message": "not found"}, 404)
-        if sub == "scale" and found is not None:
+        if found is not None:
             asked = change.get("metadata", {}).get("resourceVersion")
             if asked not in (None, found["metadata"]["resourceVersion"]):
                 return as_json({"message": "the object has been modified"}, 409)

@@ -39,6 +39,7 @@ class Reply:
     length: int | None = None
     """Content-Length that is promised, when it is not the body's."""
     after_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,6 +82,8 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.content_type)
             self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
             self.close_connection = reply.length is not None

@@ -6,6 +6,8 @@
     ├── TraceError           a trace cannot be replayed: unreadable, not of requests, or too large
     ├── Unreachable          a peer gave no answer in time (API server, Prometheus)
     ├── BadAnswer            a peer answered something that cannot be used
+    ├── Deposed              this process does not lead, or no longer; it writes nothing more
+    ├── WatchLost            the cluster is no longer watched; only a new process watches again
     └── Refused              the API server said no; carries its status code and message
 
 Foreign exceptions are renamed to these once, in ``adapters/`` and where ``replay`` reads a trace, and nowhere else.
@@ -44,9 +46,23 @@ class BadAnswer(LullError):
     """A peer answered something that cannot be used."""
 
 
-class Refused(LullError):
-    """The Kubernetes API server refused a request."""
+class Deposed(LullError):
+    """This process does not lead, or no longer: what it would have written was not sent."""
 
-    def __init__(self, status: int, message: str) -> None:
+
+class WatchLost(LullError):
+    """The cluster is no longer watched, and the mirror no longer true; only a new process watches again."""
+
+
+class Refused(LullError):
+    """The Kubernetes API server refused a request.
+
+    Attributes:
+        status: its HTTP status.
+        retry_after_s: seconds after which it asks to be asked again; None where it says nothing.
+    """
+
+    def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s

@@ -20,3 +20,9 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
+
+ANNOTATION_ADDRESS: Final = "lull.dev/address"
+"""On the Lease: host and port at which the leader answers people's questions."""
+
+LEASE: Final = "lull-operator"
+"""Name of the Lease, in Lull's namespace. Whoever holds it may write."""

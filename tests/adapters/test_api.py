@@ -13,7 +13,7 @@ import pytest
 import virtual_time
 from loopback import Peer, Reply, Request, as_json, kubeconfig, serve
 from lull.adapters.api import Api, Pace, connected, path_of
-from lull.errors import BadAnswer, Refused, Unreachable
+from lull.errors import BadAnswer, Deposed, Refused, Unreachable
 
 T = TypeVar("T")
 
@@ -254,3 +254,121 @@ def test_a_steady_trickle_never_waits() -> None:
         return waited
 
     assert max(virtual_time.run(trickle())) == pytest.approx(0.0, abs=1e-6)
+
+
+# The fence.
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(lambda api: api.apply(CHAT, {}, force=True), id="apply"),
+        pytest.param(lambda api: api.merge(CHAT, {}), id="merge"),
+        pytest.param(lambda api: api.create(DEPLOYMENTS, {}), id="create"),
+    ],
+)
+def test_who_does_not_lead_writes_nothing(write: Callable[[Api], Awaitable[Any]]) -> None:
+    async def act(api: Api) -> None:
+        api.may_write = lambda: False
+        with pytest.raises(Deposed):
+            await write(api)
+        assert api.writing == 0
+        await api.get(CHAT)
+
+    _, _, peer = ask(as_json({}), act)
+    assert [request.verb for request in peer.requests] == ["GET"]
+
+
+def test_the_fence_is_asked_when_a_write_is_sent_and_not_when_it_is_asked_for() -> None:
+    """A write that waited for its turn while leadership was lost."""
+
+    async def act(api: Api) -> list[Any]:
+        is_leader = True
+        api.may_write = lambda: is_leader
+        api._pace = Pace(per_s=10.0)
+        api._pace._burst_s = 0.0
+        writes = [asyncio.create_task(api.merge(CHAT, {"n": n})) for n in range(4)]
+        await asyncio.sleep(0.25)
+        is_leader = False
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    found, _, peer = ask(as_json({}), act)
+    fenced = [isinstance(answer, Deposed) for answer in found]
+    assert fenced == sorted(fenced)
+    assert 1 <= len(peer.requests) == fenced.count(False) < 4
+
+
+def test_writes_under_way_are_counted() -> None:
+    async def act(api: Api) -> tuple[int, int]:
+        write = asyncio.create_task(api.merge(CHAT, {}))
+        await asyncio.sleep(0.2)
+        during = api.writing
+        await write
+        return during, api.writing
+
+    assert ask(Reply(b"{}", after_s=0.6), act)[0] == (1, 0)
+
+
+# A server that asks for patience.
+
+
+def busy(status: int, retry_after: str | None) -> Reply:
+    return (
+        as_json({"message": "too many requests"}, status)
+        if retry_after is None
+        else Reply(b'{"message": "too many requests"}', status, headers={"Retry-After": retry_after})
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "waited_s"),
+    [
+        pytest.param(429, "7", 7.0, id="as long as it says"),
+        pytest.param(503, "2", 2.0, id="busy in another way"),
+        pytest.param(429, "86400", 30.0, id="not for ever"),
+        pytest.param(429, None, 1.0, id="it does not say"),
+        pytest.param(429, "Fri, 31 Dec 1999 23:59:59 GMT", 1.0, id="a date"),
+        pytest.param(429, "-3", 1.0, id="nonsense"),
+    ],
+)
+def test_a_list_is_read_again_when_a_busy_server_said(
+    monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str | None, waited_s: float
+) -> None:
+    waits: list[float] = []
+    replies = iter([busy(status, retry_after), busy(status, retry_after), as_json({"items": [{"n": 1}]})])
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("lull.adapters.api.asyncio.sleep", sleep)
+    found, _, _ = ask(lambda _: next(replies), lambda api: everything(api, "/api/v1/pods"))
+    assert found == [{"n": 1}]
+    assert waits == [waited_s, waited_s]
+
+
+@pytest.mark.parametrize(("status", "tries"), [(429, 6), (503, 6), (500, 1), (403, 1)])
+def test_patience_has_an_end_and_is_for_busy_servers(status: int, tries: int) -> None:
+    asked = 0
+
+    def answer(_: Request) -> Reply:
+        nonlocal asked
+        asked += 1
+        return busy(status, "0")
+
+    with pytest.raises(Refused) as refused:
+        ask(answer, lambda api: everything(api, "/api/v1/pods"))
+    assert (refused.value.status, asked, refused.value.retry_after_s) == (status, tries, 0.0)
+
+
+def test_a_busy_server_is_sent_a_write_once() -> None:
+    """The next round decides anew: a write that waited would carry an old decision."""
+    asked = 0
+
+    def answer(_: Request) -> Reply:
+        nonlocal asked
+        asked += 1
+        return busy(429, "0")
+
+    with pytest.raises(Refused):
+        ask(answer, lambda api: api.merge(CHAT, {}))
+    assert asked == 1

@@ -1,13 +1,17 @@
 """The Kubernetes API server: one thin way to send a request, over the official client's connection and credentials.
 
-Objects travel as plain dicts. Writes share one rate limit; every request has a timeout and is counted.
+Objects travel as plain dicts. Writes share one rate limit; every request has a timeout and is counted. Right before a
+write is sent the fence is asked whether this process may write at all.
+
+A server that asks for patience (429, 503) gets it from lists, which are read again when it said. Writes are not sent
+again: what should be written is decided anew in the next round, and a write that waited would carry an old decision.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,14 +22,20 @@ import msgspec
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from lull.errors import BadAnswer, Refused, Unreachable
+from lull.errors import BadAnswer, Deposed, Refused, Unreachable
 from lull.names import FIELD_MANAGER
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+JSON: Final = "application/json"
 
 _TIMEOUT_S: Final = 15.0
 _PAGE: Final = 500
+_BUSY: Final = (429, 503)
+_PATIENCE_S: Final = 30.0
+"""Longest wait that the server may ask for between two tries of a list."""
+_TRIES: Final = 6
+_RETRY_S: Final = 1.0
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -47,13 +57,16 @@ class Pace:
 class Api:
     """A connection to the API server.
 
-    ``requests`` counts what was sent, by verb, resource and answer.
+    ``requests`` counts what was sent, by verb, resource and answer. ``may_write`` is asked right before each write is
+    sent; a process that stands for election sets it. ``writing`` counts the writes that are under way.
     """
 
     def __init__(self, connection: client.ApiClient, writes_per_s: float) -> None:
         self._connection = connection
         self._pace = Pace(writes_per_s)
         self.requests: Counter[tuple[str, str, str]] = Counter()
+        self.may_write: Callable[[], bool] = lambda: True
+        self.writing = 0
 
     async def get(self, path: str) -> dict[str, Any]:
         """Reads one object.
@@ -65,16 +78,36 @@ class Api:
         return await self._send("GET", path, {}, None, None)
 
     async def list(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """Reads a collection, page by page."""
+        """Reads a collection, page by page.
+
+        Raises:
+            Refused: also when the server is still too busy after some patience.
+            Unreachable: when no answer came in time.
+        """
         query = {"limit": str(_PAGE)}
         while True:
-            page = await self._send("GET", path, query, None, None)
+            page = await self._page(path, query)
             for item in page.get("items") or ():
                 yield item
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
             query["continue"] = token
+
+    async def send_at_once(
+        self, verb: str, path: str, body: Mapping[str, Any] | None = None, kind: str = JSON, *, timeout_s: float
+    ) -> dict[str, Any]:
+        """One request that waits for no turn and asks no fence: the election's, which decides whether the fence opens.
+
+        Raises:
+            Refused: when the API server said no.
+            Unreachable: when no answer came within ``timeout_s``.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._send(verb, path, {}, body, kind if body is not None else None)
+        except TimeoutError as error:
+            raise Unreachable(f"the API server gave no answer to {verb} {path} within {timeout_s:g} s") from error
 
     async def apply(self, path: str, manifest: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
         """Server-side apply under Lull's field manager.
@@ -91,26 +124,51 @@ class Api:
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Creates one object."""
-        return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, "application/json")
+        return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, JSON)
 
     async def _write(
         self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], content_type: str
     ) -> dict[str, Any]:
         await self._pace.turn()
-        return await self._send(verb, path, query, body, content_type)
+        self.writing += 1
+        try:
+            return await self._send(verb, path, query, body, content_type, fence=self._fence)
+        finally:
+            self.writing -= 1
+
+    def _fence(self) -> None:
+        if not self.may_write():
+            raise Deposed("this process does not lead: its write was not sent")
+
+    async def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._send("GET", path, query, None, None)
+            except Refused as error:
+                if error.status not in _BUSY or not left:
+                    raise
+                asked_s = _RETRY_S if error.retry_after_s is None else error.retry_after_s
+                await asyncio.sleep(min(asked_s, _PATIENCE_S))
+        raise AssertionError  # the last try returns or raises
 
     async def _send(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        fence: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         resource = _resource(path)
         answer = "none"
         try:
-            status, data = await self._exchange(verb, path, query, body, content_type)
+            status, data, retry_after_s = await self._exchange(verb, path, query, body, content_type, fence)
             answer = str(status)
         finally:
             self.requests[verb, resource, answer] += 1
         if status >= 400:
-            raise Refused(status, _message(data))
+            raise Refused(status, _message(data), retry_after_s)
         try:
             decoded = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -120,8 +178,14 @@ class Api:
         return decoded
 
     async def _exchange(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
-    ) -> tuple[int, bytes]:
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str | None,
+        fence: Callable[[], None],
+    ) -> tuple[int, bytes, float | None]:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
         try:
             # The library's own serialisation adds the credentials, fresh ones when the token was rotated.
@@ -129,10 +193,11 @@ class Api:
                 verb, path, header_params=headers, auth_settings=["BearerToken"]
             )
             full = f"{url}?{urlencode(query)}" if query else url
+            fence()
             response = await self._connection.call_api(
                 method, full, header_params=headers, body=body, _request_timeout=_TIMEOUT_S
             )
-            return response.status, await response.read()
+            return response.status, await response.read(), _retry_after_s(response.headers)
         except ApiException as error:
             raise Unreachable(f"the API server gave no answer to {verb} {path}: {error.reason}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -180,6 +245,12 @@ def _resource(path: str) -> str:
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         rest = rest[2:]
     return "/".join([*rest[:1], *rest[2:3]])
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The API server writes whole seconds; a proxy's date is not worth a comparison of two clocks."""
+    text = headers.get("Retry-After") or ""
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _message(data: bytes) -> str:
