@@ -14,6 +14,9 @@ CONTEXT = f"kind-{os.environ.get('CLUSTER', 'lull')}"
 CACHE = Path(os.environ.get("LULL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lull")
 ENV = {**os.environ, "PATH": f"{CACHE / 'bin'}:{os.environ['PATH']}"}
 
+OPERATORS = "app.kubernetes.io/name=lull,app.kubernetes.io/component=operator"
+"""Selects all replicas of the operator in its namespace."""
+
 
 class KubectlError(RuntimeError):
     """kubectl said no; the message is what it said."""
@@ -90,7 +93,7 @@ def events(name: str, namespace: str) -> list[dict[str, Any]]:
 
 
 def operator_logs(tail: int = 200) -> str:
-    return kubectl("-n", "lull-system", "logs", "deploy/lull", f"--tail={tail}")
+    return kubectl("-n", "lull-system", "logs", "-l", OPERATORS, f"--tail={tail}")
 
 
 def diagnostics(namespace: str) -> str:
@@ -100,7 +103,7 @@ def diagnostics(namespace: str) -> str:
         ("-n", namespace, "describe", "infd"),
         ("-n", namespace, "get", "events", "--sort-by=.lastTimestamp"),
         ("-n", "lull-system", "get", "pods"),
-        ("-n", "lull-system", "logs", "deploy/lull", "--tail=60"),
+        ("-n", "lull-system", "logs", "-l", OPERATORS, "--prefix", "--tail=60"),
         ("-n", "monitoring", "get", "pods"),
         ("top", "nodes"),
     )

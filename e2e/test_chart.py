@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lull.names import LEASE
 from lull.settings import LogFormat, LogLevel, Mode, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +53,7 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, A
 
 def env_of(objects: list[dict[str, Any]]) -> dict[str, str]:
     (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +131,35 @@ def test_no_foreign_variable_reaches_the_operator(rendered: list[dict[str, Any]]
     assert one(rendered, "Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
-def test_there_is_one_writer_at_a_time(rendered: list[dict[str, Any]]) -> None:
+def test_two_operators_share_a_lease_and_know_who_they_are(rendered: list[dict[str, Any]]) -> None:
     spec = one(rendered, "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    (container,) = spec["template"]["spec"]["containers"]
+    told = {v["name"]: v["valueFrom"]["fieldRef"]["fieldPath"] for v in container["env"] if "valueFrom" in v}
+    assert told == {"POD_NAMESPACE": "metadata.namespace", "POD_NAME": "metadata.name", "POD_IP": "status.podIP"}
+    budget = one(rendered, "PodDisruptionBudget")["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": spec["selector"]}
+    (term,) = spec["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["labelSelector"] == spec["selector"]
+
+
+def test_without_a_lease_there_is_one_writer_at_a_time() -> None:
+    objects = render(*NEEDED, "--set", "leaderElection=false,replicas=1")
+    spec = one(objects, "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert not [o for o in objects if o["kind"] == "Role"]
+
+
+def test_the_lease_that_may_be_written_is_the_operators(rendered: list[dict[str, Any]]) -> None:
+    role, binding = one(rendered, "Role"), one(rendered, "RoleBinding")
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "lull-system"
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"][0]["name"] == one(rendered, "ServiceAccount")["metadata"]["name"]
+    assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in role["rules"]] == [
+        (["leases"], [LEASE], ["get", "patch"]),
+        (["leases"], None, ["create"]),
+    ]
 
 
 @pytest.mark.parametrize("port", [8080, 9090])
@@ -277,7 +304,12 @@ def test_every_role_is_bound_to_the_operators_account(rendered: list[dict[str, A
 
 def test_rights_and_account_can_be_someone_elses() -> None:
     objects = render(*NEEDED, "--set", "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs")
-    assert sorted(o["kind"] for o in objects) == ["CustomResourceDefinition", "Deployment", "Service"]
+    assert sorted(o["kind"] for o in objects) == [
+        "CustomResourceDefinition",
+        "Deployment",
+        "PodDisruptionBudget",
+        "Service",
+    ]
     assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "theirs"
 
 
@@ -306,7 +338,9 @@ def test_the_crds_are_in_the_release_unless_told_otherwise(rendered: list[dict[s
         ("log.level=trace", "/log/level"),
         ("metrics.port=80", "/metrics/port"),
         ("rbac.scaleTargets[0].apiGroup=apps", "/rbac/scaleTargets/0': missing property 'resources'"),
-        ("replicas=2", "additional properties 'replicas' not allowed"),
+        ("replicas=0", "/replicas"),
+        ("leaderElection=false", "several operators without a Lease"),
+        ("replica=2", "additional properties 'replica' not allowed"),
         ("serviceAccount.create=false", "serviceAccount.name is empty"),
     ],
 )
@@ -340,7 +374,12 @@ def test_the_notes_say_what_was_installed_and_what_comes_next(mode: str) -> None
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:\n")[2]
     assert f"Mode {mode}:" in notes
-    for part in (URL, "kubectl apply -f -", "kubectl get infd -A", f"kubectl -n ns logs deploy/{RELEASE}"):
+    for part in (
+        URL,
+        "kubectl apply -f -",
+        "kubectl get infd -A",
+        f"kubectl -n ns logs -l app.kubernetes.io/instance={RELEASE}",
+    ):
         assert part in notes
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventually import eventually, steadily
-from kube import apply, condition, events, kubectl, replicas, status
+from kube import OPERATORS, apply, condition, events, kubectl, replicas, status
 from load import Target, finish, level, start
 from models import a_model
 
@@ -26,7 +26,7 @@ def test_an_operator_killed_while_it_scales_finishes_what_it_began(namespace: st
 
     start(namespace, Target("embed", "embed", [*level(80, 50), *level(2, 60)]))
     eventually(lambda: replicas("embed", namespace), lambda n: n >= 2, within_s=45)
-    kubectl("-n", "lull-system", "delete", "pod", "-l", "app.kubernetes.io/name=lull", "--grace-period=0", "--force")
+    kubectl("-n", "lull-system", "delete", "pod", "-l", OPERATORS, "--grace-period=0", "--force")
     eventually(lambda: replicas("embed", namespace), lambda n: n >= 3, within_s=45)
     outcome = finish(namespace, within_s=180)
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -40,6 +41,8 @@ class Reply:
     """Content-Length that is promised, when it is not the body's."""
     after_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
+    """Pieces that are sent as they come, in place of a body; the peer's end ends them."""
 
 
 @dataclass
@@ -80,12 +83,11 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
             reply = peer.answer(request)
             peer.closing.wait(reply.after_s)
             self.send_response(reply.status)
-            self.send_header("Content-Type", reply.content_type)
-            self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
-            for name, value in reply.headers.items():
+            for name, value in _headers_of(reply).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            for piece in _pieces_of(reply, peer.closing):
+                self.wfile.write(piece)
             self.close_connection = reply.length is not None
 
         def do_GET(self) -> None:
@@ -115,6 +117,22 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _pieces_of(reply: Reply, closing: threading.Event) -> Iterator[bytes]:
+    if reply.stream is None:
+        yield reply.body
+        return
+    for piece in takewhile(lambda _: not closing.is_set(), reply.stream):
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+def _headers_of(reply: Reply) -> dict[str, str]:
+    told = {"Content-Type": reply.content_type, **reply.headers}
+    if reply.stream is not None:
+        return told | {"Transfer-Encoding": "chunked"}
+    return told | {"Content-Length": str(len(reply.body) if reply.length is None else reply.length)}
 
 
 def as_json(value: object, status: int = 200) -> Reply:

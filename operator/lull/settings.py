@@ -85,6 +85,9 @@ class Settings:
     writes_per_s: float = 20.0
     """Writes to the API server per second, over all models."""
 
+    leader_election: bool = True
+    """Whether a Lease decides which of several replicas acts. Without it there must be one alone."""
+
     health_port: int = 8080
     """Port of /healthz, /readyz and /metrics."""
 
@@ -172,6 +175,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _boolean(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
 def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(text: str) -> StrEnum:
         try:
@@ -192,6 +201,7 @@ def _url(text: str) -> str:
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": _url,
     "int": _port,
+    "bool": _boolean,
     "Mode": _one_of(Mode),
     "LogFormat": _one_of(LogFormat),
     "LogLevel": _one_of(LogLevel),

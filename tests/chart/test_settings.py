@@ -40,5 +40,5 @@ def env_of(path_of_variable: dict[str, str], values: dict[str, Any]) -> dict[str
         node: Any = values
         for name in path.split("."):
             node = node[name]
-        env[variable] = str(node)
+        env[variable] = str(node).lower() if isinstance(node, bool) else str(node)  # as Helm quotes them
     return env | {"LULL_PROMETHEUS_URL": URL}

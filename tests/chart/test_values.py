@@ -154,7 +154,10 @@ def test_the_readme_lists_every_value_with_its_default(chart: Path, defaults: di
         ("nodeSelector", {"gpu": True}),
         ("tolerations", {}),
         ("podLabels", {"team": 7}),
-        ("replicas", 2),
+        ("replicas", 0),
+        ("replicas", "2"),
+        ("replicas", 11),
+        ("leaderElection", "true"),
     ],
 )
 def test_a_bad_value_is_refused(schema: dict[str, Any], values: dict[str, Any], path: str, bad: object) -> None:

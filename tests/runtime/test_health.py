@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from builders import some_settings, some_signals
 from explained import a_loop, a_story, explained, goes_on
+from lull.model.lease import LeaseRecord
 from lull.runtime.health import app_for
 
 
@@ -65,6 +66,89 @@ def test_metrics_are_served_as_prometheus_reads_them() -> None:
 
 def test_nothing_else_is_served() -> None:
     assert ask("/", finished_ago_s=5.0)[0] == 404
+
+
+# A candidate for the Lease.
+
+
+def a_candidate(
+    *, tried_ago_s: float = 1.0, leads_for_s: float | None = None, holder: LeaseRecord | None = None
+) -> Any:
+    """A leader, or one who stands by, in the eyes of the health server; its clock has nothing to do with the loop's."""
+    led_at_s = None if leads_for_s is None else 70.0 - leads_for_s
+    return SimpleNamespace(clock=lambda: 70.0, tried_at_s=70.0 - tried_ago_s, led_at_s=led_at_s, holder=holder)
+
+
+def ask_candidate(leader: Any, path: str, finished_ago_s: float | None = None) -> tuple[int, str]:
+    now_s = [1000.0]
+    loop: Any = SimpleNamespace(
+        clock=lambda: now_s[0],
+        settings=some_settings(),
+        finished_at_s=None,
+        exposition=SimpleNamespace(text=lambda: b""),
+    )
+
+    async def main() -> tuple[int, str]:
+        async with TestClient(TestServer(app_for(loop, leader))) as client:
+            now_s[0] += 5000.0
+            loop.finished_at_s = None if finished_ago_s is None else now_s[0] - finished_ago_s
+            async with client.get(path) as answer:
+                return answer.status, await answer.text()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("leader", "finished_ago_s", "alive", "ready"),
+    [
+        pytest.param(a_candidate(), None, 200, (200, "standby\n"), id="stands by"),
+        pytest.param(a_candidate(tried_ago_s=119.0), None, 200, (200, "standby\n"), id="tried lately"),
+        pytest.param(a_candidate(tried_ago_s=121.0), None, 503, (200, "standby\n"), id="does not try any more"),
+        pytest.param(a_candidate(leads_for_s=60.0), None, 200, (503, ""), id="leads, after hours of standing by"),
+        pytest.param(a_candidate(leads_for_s=121.0), None, 503, (503, ""), id="leads and does not plan"),
+        pytest.param(a_candidate(leads_for_s=900.0), 5.0, 200, (200, "ok\n"), id="leads and plans"),
+        pytest.param(a_candidate(leads_for_s=900.0), 121.0, 503, (200, "ok\n"), id="leads and plans no more"),
+    ],
+)
+def test_a_candidate_is_alive_while_it_tries_and_a_leader_while_it_plans(
+    leader: Any, finished_ago_s: float | None, alive: int, ready: tuple[int, str]
+) -> None:
+    assert ask_candidate(leader, "/healthz", finished_ago_s)[0] == alive
+    status, text = ask_candidate(leader, "/readyz", finished_ago_s)
+    assert status == ready[0]
+    assert ready[1] in text
+
+
+@pytest.mark.parametrize(
+    ("holder", "says"),
+    [
+        pytest.param(None, "no leader is known", id="nobody"),
+        pytest.param(LeaseRecord("x", "1", 8.0, address=""), "no leader is known", id="a leader without an address"),
+        pytest.param(LeaseRecord("x", "1", 8.0, address="127.0.0.1:9"), "did not answer", id="nobody there"),
+    ],
+)
+def test_a_question_that_cannot_be_passed_on_is_answered_with_why(holder: LeaseRecord | None, says: str) -> None:
+    status, text = ask_candidate(a_candidate(holder=holder), "/explain/demo/chat")
+    assert status == 503
+    assert says in json.loads(text)["message"]
+
+
+def test_a_question_is_passed_on_once() -> None:
+    """Two that stand by and take each other for the leader, as they may for a second."""
+
+    async def main() -> tuple[int, str]:
+        loop: Any = SimpleNamespace(clock=lambda: 0.0, settings=some_settings(), finished_at_s=None)
+        second = a_candidate()
+        async with TestServer(app_for(loop, second)) as server:
+            address = f"127.0.0.1:{server.port}"
+            second.holder = LeaseRecord("a", "1", 8.0, address=address)
+            first = TestServer(app_for(loop, a_candidate(holder=second.holder)))
+            async with TestClient(first) as client, client.get("/explain/demo/chat") as answer:
+                return answer.status, await answer.text()
+
+    status, text = asyncio.run(main())
+    assert status == 503
+    assert "no leader is known" in text
 
 
 def why(loop: Any, path: str, *, while_learning_s: float | None = None) -> tuple[int, str, float]:

@@ -61,3 +61,30 @@ subjects:
     name: {{ include "lull.serviceAccountName" $root }}
     namespace: {{ $root.Release.Namespace }}
 {{- end -}}
+
+{{/* How many operators; more than one need the Lease. */}}
+{{- define "lull.replicas" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
+{{- fail "replicas is more than 1 and leaderElection is false: several operators without a Lease would all act; set replicas=1, or leaderElection=true" -}}
+{{- end -}}
+{{- int .Values.replicas -}}
+{{- end -}}
+
+{{/*
+What the values ask for, or else other nodes than those of pods with the same labels, where there are some. Takes a list:
+the affinity of the values, the labels.
+*/}}
+{{- define "lull.affinity" -}}
+{{- if index . 0 -}}
+{{- toYaml (index . 0) -}}
+{{- else -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- index . 1 | nindent 12 }}
+{{- end -}}
+{{- end -}}

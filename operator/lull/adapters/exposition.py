@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +30,8 @@ class Exposition:
     ready: dict[Key, int] = field(default_factory=dict)
     starts_s: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
     """Start-up times of the models whose starts were seen, by quantile."""
+    leads: Callable[[], bool] = lambda: True
+    """Whether this replica is the one that acts."""
     _counted: set[tuple[str, str, str]] = field(default_factory=set)
     cycle_s: Histogram = field(init=False)
     decisions: Counter = field(init=False)
@@ -73,6 +75,7 @@ class _Gauges(Collector):
         self._exposition = exposition
 
     def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("lull_leader", "1 on the replica that acts.", value=self._exposition.leads())
         yield self._requests()
         yield from self._models()
         yield self._starts()

@@ -64,6 +64,7 @@ class Mirror:
         self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
         self.services: dict[Key, Service] = {}
         self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
+        self.heard_at_s: dict[Kind, float] = {}
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
@@ -83,6 +84,16 @@ class Mirror:
             return
         self._versions[kind, key] = (uid, version, self.clock())
         self._store(kind, key, body)
+
+    def hear(self, kind: Kind, body: Body, *, is_gone: bool) -> None:
+        """Takes in what a watch told."""
+        self.heard_at_s[kind] = self.clock()
+        self.feed(kind, body, is_gone=is_gone)
+
+    def is_news(self, kind: Kind, body: Body) -> bool:
+        """Whether this edition of an object is newer than what is known."""
+        known = self._versions.get((kind, key_of(body)))
+        return known is None or int(body["metadata"].get("resourceVersion") or 0) > known[1]
 
     def sweep(self, kind: Kind, uids: Iterable[str], listed_at_s: float) -> int:
         """Drops what a full list taken at ``listed_at_s`` (by ``clock``) no longer had; returns how many."""

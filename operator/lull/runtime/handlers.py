@@ -14,6 +14,7 @@ from lull.adapters.mirror import Kind, Mirror
 from lull.runtime.relist import COLLECTIONS
 
 _CONNECT_S: Final = 10.0
+_PAGE: Final = 500
 _WATCH_S: Final = 300  # whole: it travels in a URL, where the API server reads an integer
 
 
@@ -31,7 +32,7 @@ def registry_for(mirror: Mirror) -> kopf.OperatorRegistry:
 def _watch(registry: kopf.OperatorRegistry, mirror: Mirror, kind: Kind, group: str, version: str, plural: str) -> None:
     @kopf.on.event(group, version, plural, id=f"feed-{plural}", registry=registry)
     def feed(event: kopf.RawEvent, **_: Any) -> None:
-        mirror.feed(kind, event["object"], is_gone=event["type"] == "DELETED")
+        mirror.hear(kind, event["object"], is_gone=event["type"] == "DELETED")
 
 
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -43,5 +44,6 @@ def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.watching.server_timeout = _WATCH_S
     settings.watching.client_timeout = _WATCH_S + 60
     settings.watching.connect_timeout = _CONNECT_S
+    settings.watching.chunk_size = _PAGE
     settings.networking.request_timeout = 30.0
     settings.networking.error_backoffs = (1, 2, 4, 8, 15)
