@@ -88,3 +88,32 @@ podAntiAffinity:
             {{- index . 1 | nindent 12 }}
 {{- end -}}
 {{- end -}}
+
+{{/* Name of the activator's objects, its account included. */}}
+{{- define "lull.activator" -}}
+{{- include "lull.fullname" . }}-activator
+{{- end -}}
+
+{{- define "lull.activatorSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "lull.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: activator
+{{- end -}}
+
+{{- define "lull.activatorLabels" -}}
+{{ merge (include "lull.activatorSelectorLabels" . | fromYaml) (include "lull.labels" . | fromYaml) | toYaml }}
+{{- end -}}
+
+{{/* First and last holding port, as the operator and the activator read them. */}}
+{{- define "lull.holdingPorts" -}}
+{{- $from := int .Values.activator.ports.from -}}
+{{- $to := int .Values.activator.ports.to -}}
+{{- $health := int .Values.activator.healthPort -}}
+{{- if gt $from $to -}}
+{{- fail (printf "activator.ports.from is %d and activator.ports.to is %d: write the lower one first" $from $to) -}}
+{{- end -}}
+{{- if and (ge $health $from) (le $health $to) -}}
+{{- fail (printf "activator.healthPort is %d, one of the holding ports %d to %d: choose another" $health $from $to) -}}
+{{- end -}}
+{{- printf "%d-%d" $from $to -}}
+{{- end -}}
