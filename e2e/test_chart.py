@@ -52,7 +52,7 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, A
 
 
 def env_of(objects: list[dict[str, Any]]) -> dict[str, str]:
-    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = one(objects, "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"]
     return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
@@ -112,7 +112,7 @@ def test_a_number_at_its_bound_is_still_written_as_the_operator_reads_it(writes_
 
 
 def test_the_pod_is_confined(rendered: list[dict[str, Any]]) -> None:
-    pod = one(rendered, "Deployment")["spec"]["template"]["spec"]
+    pod = one(rendered, "Deployment", RELEASE)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 65532
@@ -128,17 +128,17 @@ def test_the_pod_is_confined(rendered: list[dict[str, Any]]) -> None:
 
 def test_no_foreign_variable_reaches_the_operator(rendered: list[dict[str, Any]]) -> None:
     """Service links of a Service called lull would be LULL_ variables, which the operator refuses."""
-    assert one(rendered, "Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
+    assert one(rendered, "Deployment", RELEASE)["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 def test_two_operators_share_a_lease_and_know_who_they_are(rendered: list[dict[str, Any]]) -> None:
-    spec = one(rendered, "Deployment")["spec"]
+    spec = one(rendered, "Deployment", RELEASE)["spec"]
     assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     (container,) = spec["template"]["spec"]["containers"]
     told = {v["name"]: v["valueFrom"]["fieldRef"]["fieldPath"] for v in container["env"] if "valueFrom" in v}
     assert told == {"POD_NAMESPACE": "metadata.namespace", "POD_NAME": "metadata.name", "POD_IP": "status.podIP"}
-    budget = one(rendered, "PodDisruptionBudget")["spec"]
+    budget = one(rendered, "PodDisruptionBudget", RELEASE)["spec"]
     assert budget == {"maxUnavailable": 1, "selector": spec["selector"]}
     (term,) = spec["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert term["podAffinityTerm"]["labelSelector"] == spec["selector"]
@@ -146,7 +146,7 @@ def test_two_operators_share_a_lease_and_know_who_they_are(rendered: list[dict[s
 
 def test_without_a_lease_there_is_one_writer_at_a_time() -> None:
     objects = render(*NEEDED, "--set", "leaderElection=false,replicas=1")
-    spec = one(objects, "Deployment")["spec"]
+    spec = one(objects, "Deployment", RELEASE)["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert not [o for o in objects if o["kind"] == "Role"]
 
@@ -155,7 +155,7 @@ def test_the_lease_that_may_be_written_is_the_operators(rendered: list[dict[str,
     role, binding = one(rendered, "Role"), one(rendered, "RoleBinding")
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "lull-system"
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    assert binding["subjects"][0]["name"] == one(rendered, "ServiceAccount")["metadata"]["name"]
+    assert binding["subjects"][0]["name"] == one(rendered, "ServiceAccount", RELEASE)["metadata"]["name"]
     assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in role["rules"]] == [
         (["leases"], [LEASE], ["get", "patch"]),
         (["leases"], None, ["create"]),
@@ -165,7 +165,7 @@ def test_the_lease_that_may_be_written_is_the_operators(rendered: list[dict[str,
 @pytest.mark.parametrize("port", [8080, 9090])
 def test_probes_service_and_scrape_meet_the_port(port: int) -> None:
     objects = render(*NEEDED, "--set", f"metrics.port={port}")
-    template = one(objects, "Deployment")["spec"]["template"]
+    template = one(objects, "Deployment", RELEASE)["spec"]["template"]
     (container,) = template["spec"]["containers"]
     assert container["ports"] == [{"name": "health", "containerPort": port, "protocol": "TCP"}]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
@@ -184,7 +184,7 @@ def test_labels_and_annotations_of_the_pod_are_joined(tmp_path: Path) -> None:
         podAnnotations: {prometheus.io/scrape: "false", note: kept}
         """
     )
-    spec = one(render(*NEEDED, "--values", str(values)), "Deployment")["spec"]
+    spec = one(render(*NEEDED, "--values", str(values)), "Deployment", RELEASE)["spec"]
     labels, annotations = (spec["template"]["metadata"][name] for name in ("labels", "annotations"))
     assert labels["team"] == "serving"
     assert spec["selector"]["matchLabels"].items() <= labels.items()
@@ -192,7 +192,9 @@ def test_labels_and_annotations_of_the_pod_are_joined(tmp_path: Path) -> None:
 
 
 def test_scrape_annotations_can_be_left_out() -> None:
-    template = one(render(*NEEDED, "--set", "metrics.scrapeAnnotations=false"), "Deployment")["spec"]["template"]
+    template = one(render(*NEEDED, "--set", "metrics.scrapeAnnotations=false"), "Deployment", RELEASE)["spec"][
+        "template"
+    ]
     assert "annotations" not in template["metadata"]
 
 
@@ -208,11 +210,66 @@ def test_the_rest_of_the_pod_can_be_set(tmp_path: Path) -> None:
     limits: dict[str, Any] = {"limits": {"memory": "1Gi", "cpu": 2}}
     values = tmp_path / "values.yaml"
     values.write_text(json.dumps({**asked, "image": image, "resources": limits}))
-    pod = one(render(*NEEDED, "--values", str(values)), "Deployment")["spec"]["template"]["spec"]
+    pod = one(render(*NEEDED, "--values", str(values)), "Deployment", RELEASE)["spec"]["template"]["spec"]
     assert {name: pod[name] for name in asked} == asked
     (container,) = pod["containers"]
     assert (container["image"], container["imagePullPolicy"]) == ("registry.example:5000/lull:1.2.3", "Always")
     assert container["resources"]["limits"] == limits["limits"]
+
+
+def test_the_activator_is_confined_and_outlives_what_waits_in_it(rendered: list[dict[str, Any]]) -> None:
+    spec = one(rendered, "Deployment", "-activator")["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (spec["replicas"], container["args"]) == (2, ["activator"])
+    assert (
+        container["image"] == one(rendered, "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"][0]["image"]
+    )
+    operator = one(rendered, "Deployment", RELEASE)["spec"]["template"]["spec"]
+    assert pod["securityContext"] == operator["securityContext"]
+    assert container["securityContext"] == operator["containers"][0]["securityContext"]
+    assert pod["terminationGracePeriodSeconds"] >= 900, "the longest holdTimeout that the CRD allows"
+    assert "lifecycle" not in container
+    labels = spec["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/component"] == "activator"
+    assert one(rendered, "PodDisruptionBudget", "-activator")["spec"]["selector"] == spec["selector"]
+
+
+def test_operator_and_activator_select_their_own_pods_alone(rendered: list[dict[str, Any]]) -> None:
+    both = [one(rendered, "Deployment", name)["spec"] for name in (RELEASE, "-activator")]
+    for mine, other in (both, reversed(both)):
+        chosen = mine["selector"]["matchLabels"].items()
+        assert chosen <= mine["template"]["metadata"]["labels"].items()
+        assert not chosen <= other["template"]["metadata"]["labels"].items()
+
+
+def test_the_holding_ports_reach_activator_and_network_policy() -> None:
+    objects = render(*NEEDED, "--set", "activator.ports.from=30000,activator.ports.to=30099,activator.healthPort=9000")
+    (container,) = one(objects, "Deployment", "-activator")["spec"]["template"]["spec"]["containers"]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert (env["LULL_ACTIVATOR_PORTS"], env["LULL_HEALTH_PORT"]) == ("30000-30099", "9000")
+    assert container["ports"] == [{"name": "health", "containerPort": 9000, "protocol": "TCP"}]
+    policy = one(objects, "NetworkPolicy")["spec"]
+    assert policy["ingress"] == [
+        {"ports": [{"protocol": "TCP", "port": 30000, "endPort": 30099}, {"protocol": "TCP", "port": 9000}]}
+    ]
+    assert policy["egress"][0] == {"to": [{"namespaceSelector": {}}]}
+
+
+def test_without_the_activator_nothing_of_it_is_installed() -> None:
+    objects = render(*NEEDED, "--set", "activator.enabled=false")
+    assert not [o for o in objects if "activator" in o["metadata"]["name"] or o["metadata"]["name"].endswith("-hold")]
+
+
+def test_the_policy_names_the_activators_account(rendered: list[dict[str, Any]]) -> None:
+    policy, account = (
+        one(rendered, "ValidatingAdmissionPolicy"),
+        one(rendered, "ServiceAccount", "-activator")["metadata"],
+    )
+    (condition,) = policy["spec"]["matchConditions"]
+    assert f"'system:serviceaccount:{account['namespace']}:{account['name']}'" in condition["expression"]
+    binding = one(rendered, "ValidatingAdmissionPolicyBinding")["spec"]
+    assert binding == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
 
 
 def roles(objects: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -231,7 +288,7 @@ def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     }
 
 
-def test_the_operator_may_do_this_and_nothing_else(rendered: list[dict[str, Any]]) -> None:
+def test_operator_and_activator_may_do_this_and_nothing_else(rendered: list[dict[str, Any]]) -> None:
     """Written out, so that nobody widens a right without saying so here."""
     found = {purpose: rights(rules) for purpose, rules in roles(rendered).items()}
     watched = [
@@ -263,6 +320,11 @@ def test_the_operator_may_do_this_and_nothing_else(rendered: list[dict[str, Any]
             ("apps", "statefulsets/scale", "patch"),
         },
         "report": {("lull.dev", "inferencedeployments/status", "patch"), ("", "events", "create")},
+        "hold": {
+            *(("lull.dev", "inferencedeployments", verb) for verb in ("get", "list", "watch")),
+            *(("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "list", "watch")),
+            ("lull.dev", "inferencedeployments/status", "patch"),
+        },
     }
 
 
@@ -288,29 +350,31 @@ def test_adopted_kinds_follow_the_values(tmp_path: Path) -> None:
 
 
 def test_nothing_adopted_means_no_role_for_it() -> None:
-    assert set(roles(render(*NEEDED, "--set-json", "rbac.scaleTargets=[]"))) == {"watch", "own", "report"}
+    assert set(roles(render(*NEEDED, "--set-json", "rbac.scaleTargets=[]"))) == {"watch", "own", "report", "hold"}
 
 
-def test_every_role_is_bound_to_the_operators_account(rendered: list[dict[str, Any]]) -> None:
-    account = one(rendered, "ServiceAccount")["metadata"]
+def test_every_role_is_bound_to_one_account(rendered: list[dict[str, Any]]) -> None:
     bindings = [o for o in rendered if o["kind"] == "ClusterRoleBinding"]
     assert {b["roleRef"]["name"] for b in bindings} == {f"{RELEASE}-{purpose}" for purpose in roles(rendered)}
     for binding in bindings:
+        whose = "lull-dry-activator" if binding["roleRef"]["name"] == f"{RELEASE}-hold" else RELEASE
+        account = one(rendered, "ServiceAccount", whose)["metadata"]
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
         ]
-    assert one(rendered, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+        assert one(rendered, "Deployment", whose)["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
 
 
 def test_rights_and_account_can_be_someone_elses() -> None:
-    objects = render(*NEEDED, "--set", "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs")
+    theirs = "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs,activator.enabled=false"
+    objects = render(*NEEDED, "--set", theirs)
     assert sorted(o["kind"] for o in objects) == [
         "CustomResourceDefinition",
         "Deployment",
         "PodDisruptionBudget",
         "Service",
     ]
-    assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "theirs"
+    assert one(objects, "Deployment", RELEASE)["spec"]["template"]["spec"]["serviceAccountName"] == "theirs"
 
 
 def test_the_crds_are_in_the_release_unless_told_otherwise(rendered: list[dict[str, Any]]) -> None:
@@ -340,6 +404,9 @@ def test_the_crds_are_in_the_release_unless_told_otherwise(rendered: list[dict[s
         ("rbac.scaleTargets[0].apiGroup=apps", "/rbac/scaleTargets/0': missing property 'resources'"),
         ("replicas=0", "/replicas"),
         ("leaderElection=false", "several operators without a Lease"),
+        ("activator.ports.from=30000", "write the lower one first"),
+        ("activator.healthPort=20001", "one of the holding ports 20000 to 29999"),
+        ("activator.terminationGracePeriodSeconds=30", "/activator/terminationGracePeriodSeconds"),
         ("replica=2", "additional properties 'replica' not allowed"),
         ("serviceAccount.create=false", "serviceAccount.name is empty"),
     ],
@@ -357,7 +424,7 @@ def test_names_fit_whatever_the_release_is_called(release: str) -> None:
     names = [
         o["metadata"]["name"] for o in yaml.safe_load_all(done.stdout) if o and o["kind"] in {"Service", "Deployment"}
     ]
-    assert len(names) == 2
+    assert len(names) == 3
     assert all(len(name) <= 63 and "." not in name for name in names), names
 
 
@@ -365,7 +432,7 @@ def test_the_chart_can_be_another_ones_dependency(tmp_path: Path) -> None:
     (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: platform, version: 1.0.0}")
     (tmp_path / "values.yaml").write_text(json.dumps({"global": {"x": 1}, "lull": {"prometheus": {"url": URL}}}))
     shutil.copytree(CHART, tmp_path / "charts" / "lull")
-    assert one(render(chart=tmp_path), "Deployment")["metadata"]["name"] == RELEASE
+    assert one(render(chart=tmp_path), "Deployment", RELEASE)["metadata"]["name"] == RELEASE
 
 
 @pytest.mark.parametrize("mode", ["Recommend", "Enforce", "Paused"])

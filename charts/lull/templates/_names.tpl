@@ -4,7 +4,7 @@
 {{- end -}}
 
 {{/*
-Name of the objects. A release may have dots in its name, a Service may not; 55 characters leave room for "-metrics" in
+Name of the objects. A release may have dots in its name, a Service may not; 53 characters leave room for "-activator" in
 a Service's 63. Cluster roles carry no namespace in theirs on purpose: a second operator in the cluster would be a second
 writer, and Helm refuses it where the names meet.
 */}}
@@ -13,9 +13,9 @@ writer, and Helm refuses it where the names meet.
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 53 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
