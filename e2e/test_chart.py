@@ -1,5 +1,6 @@
 """The chart through the real helm, and through the real API server without installing anything."""
 
+import argparse
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lull.commands import wake
 from lull.names import LEASE
 from lull.settings import LogFormat, LogLevel, Mode, Settings
 
@@ -59,6 +61,20 @@ def env_of(objects: list[dict[str, Any]]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def rendered() -> list[dict[str, Any]]:
     return render(*NEEDED)
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML as the API server's strict validation reads it: a key that is there twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        assert len(keys) == len(set(keys)), f"a key is there twice{node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
+def test_no_key_is_there_twice() -> None:
+    done = run("helm", "template", RELEASE, str(CHART), "--namespace", "lull-system", *NEEDED)
+    assert list(yaml.load_all(done.stdout, _Strict))
 
 
 def test_lint_finds_nothing() -> None:
@@ -256,6 +272,39 @@ def test_the_holding_ports_reach_activator_and_network_policy() -> None:
     assert policy["egress"][0] == {"to": [{"namespaceSelector": {}}]}
 
 
+def test_before_it_is_uninstalled_every_sleeper_is_woken(rendered: list[dict[str, Any]]) -> None:
+    job = one(rendered, "Job")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    assert "hook-failed" not in job["metadata"]["annotations"]["helm.sh/hook-delete-policy"], "its log tells why"
+    pod, operator = job["spec"]["template"]["spec"], one(rendered, "Deployment", RELEASE)["spec"]
+    (container,) = pod["containers"]
+    command = container["args"]
+    assert command == ["wake", "--all", "--operator", f"lull-system/{RELEASE}", "--timeout", "4m"]
+    assert container["image"] == operator["template"]["spec"]["containers"][0]["image"]
+    assert pod["serviceAccountName"] == operator["template"]["spec"]["serviceAccountName"]
+    assert pod["securityContext"] == operator["template"]["spec"]["securityContext"]
+    assert pod["restartPolicy"] == "Never"
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert not operator["selector"]["matchLabels"].items() <= labels.items(), "it would wait for its own pod to go"
+
+
+def test_the_wake_job_is_a_command_that_the_operators_image_has(rendered: list[dict[str, Any]]) -> None:
+    (container,) = one(rendered, "Job")["spec"]["template"]["spec"]["containers"]
+    parser = argparse.ArgumentParser()
+    wake.add_to(parser.add_subparsers())
+    asked = parser.parse_args(container["args"])
+    assert (asked.operator, asked.timeout, asked.without_lease) == (("lull-system", RELEASE), 240.0, False)
+
+
+def test_without_a_lease_the_wake_job_takes_none() -> None:
+    objects = render(*NEEDED, "--set", "leaderElection=false,replicas=1")
+    assert "--without-lease" in one(objects, "Job")["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_a_release_may_leave_its_sleepers_asleep() -> None:
+    assert not [o for o in render(*NEEDED, "--set", "uninstall.wake=false") if o["kind"] == "Job"]
+
+
 def test_without_the_activator_nothing_of_it_is_installed() -> None:
     objects = render(*NEEDED, "--set", "activator.enabled=false")
     assert not [o for o in objects if "activator" in o["metadata"]["name"] or o["metadata"]["name"].endswith("-hold")]
@@ -366,8 +415,8 @@ def test_every_role_is_bound_to_one_account(rendered: list[dict[str, Any]]) -> N
 
 
 def test_rights_and_account_can_be_someone_elses() -> None:
-    theirs = "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs,activator.enabled=false"
-    objects = render(*NEEDED, "--set", theirs)
+    theirs = "rbac.create=false,serviceAccount.create=false,serviceAccount.name=theirs"
+    objects = render(*NEEDED, "--set", theirs, "--set", "activator.enabled=false,uninstall.wake=false")
     assert sorted(o["kind"] for o in objects) == [
         "CustomResourceDefinition",
         "Deployment",

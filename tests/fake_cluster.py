@@ -21,6 +21,7 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/demo/deployments"
 SERVICES = "/api/v1/namespaces/demo/services"
 PODS = "/api/v1/namespaces/demo/pods"
 EVENTS = "/api/v1/namespaces/demo/events"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/lull-system/leases"
 
 
@@ -60,9 +61,16 @@ class FakeCluster:
                 return refusal
             if request.verb == "POST":
                 return self._create(request.path, json.loads(request.body))
+            if request.verb == "DELETE":
+                gone = self.objects.pop(request.path, None)
+                return as_json({"message": "not found"}, 404) if gone is None else as_json({"status": "Success"})
             sub = next((sub for sub in ("scale", "status") if request.path.endswith(f"/{sub}")), "")
             path = request.path.removesuffix(f"/{sub}")
-            return self._read(path, sub) if request.verb == "GET" else self._patch(path, sub, json.loads(request.body))
+            return (
+                self._read(path, sub, request.query.get("labelSelector"))
+                if request.verb == "GET"
+                else self._patch(path, sub, json.loads(request.body))
+            )
 
     def writes(self) -> list[tuple[str, str]]:
         """Verbs and paths of all that was written, Events left out."""
@@ -73,13 +81,16 @@ class FakeCluster:
         self.sent.clear()
         self.events.clear()
 
-    def _read(self, path: str, sub: str) -> Reply:
+    def _read(self, path: str, sub: str, selector: str | None = None) -> Reply:
         found = self.objects.get(path)
         if found is None:
-            folder = path.rpartition("/")[2]
-            items = [o for at, o in self.objects.items() if at.split("/")[-2] == folder]
-            is_list = "/namespaces/" not in path
-            return as_json({"items": items, "metadata": {}}) if is_list else as_json({"message": "not found"}, 404)
+            *_, above, namespace, folder = ["", "", *path.split("/")]
+            is_narrow = above == "namespaces"
+            if "/namespaces/" in path and not is_narrow:
+                return as_json({"message": "not found"}, 404)
+            within = [o for at, o in self.objects.items() if at.split("/")[-2] == folder]
+            items = [o for o in within if not is_narrow or o["metadata"].get("namespace") == namespace]
+            return as_json({"items": [o for o in items if _is_selected(o, selector)], "metadata": {}})
         return as_json(self._scale_of(found) if sub == "scale" else found)
 
     def _create(self, folder: str, body: Body) -> Reply:
@@ -127,6 +138,15 @@ class FakeCluster:
             "spec": {"replicas": found["spec"].get("replicas", 0)},
             "status": {"selector": "app=chat"},
         }
+
+
+def _is_selected(found: Body, selector: str | None) -> bool:
+    labels = found["metadata"].get("labels") or {}
+    return all(
+        labels.get(name) == value
+        for name, _, value in (part.partition("=") for part in (selector or "").split(","))
+        if name
+    )
 
 
 def _merge(into: Body, change: Body) -> None:

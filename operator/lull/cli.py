@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from lull import __version__
-from lull.commands import explain, operator, replay
+from lull.commands import explain, operator, replay, wake
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lull", description="Lets inference fleets rest.")
     parser.add_argument("--version", action="version", version=f"lull {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (operator, replay, explain):
+    for command in (operator, replay, explain, wake):
         command.add_to(commands)
     asked = parser.parse_args(argv)
     code: int = asked.run(asked)

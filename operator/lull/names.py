@@ -18,6 +18,11 @@ LABEL_MODEL: Final = "lull.dev/model"
 
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
+LABEL_SERVICE: Final = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+
+LABEL_SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
 

@@ -151,6 +151,8 @@ def test_the_readme_lists_every_value_with_its_default(chart: Path, defaults: di
         ("rbac.scaleTargets", [{"apiGroup": "apps", "resources": []}]),
         ("rbac.scaleTargets", [{"resources": ["deployments"]}]),
         ("resources.limit", {"memory": "1Gi"}),
+        ("uninstall.timeout", "4"),
+        ("uninstall.wake", "yes"),
         ("activator.replicas", 0),
         ("activator.ports.from", 80),
         ("activator.healthPort", "8081"),

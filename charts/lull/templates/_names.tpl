@@ -104,6 +104,10 @@ app.kubernetes.io/component: activator
 {{ merge (include "lull.activatorSelectorLabels" . | fromYaml) (include "lull.labels" . | fromYaml) | toYaml }}
 {{- end -}}
 
+{{- define "lull.wakeLabels" -}}
+{{ merge (dict "app.kubernetes.io/component" "wake") (include "lull.labels" . | fromYaml) | toYaml }}
+{{- end -}}
+
 {{/* First and last holding port, as the operator and the activator read them. */}}
 {{- define "lull.holdingPorts" -}}
 {{- $from := int .Values.activator.ports.from -}}

@@ -31,6 +31,7 @@ JSON: Final = "application/json"
 
 _TIMEOUT_S: Final = 15.0
 _PAGE: Final = 500
+_NOT_FOUND: Final = 404
 _BUSY: Final = (429, 503)
 _PATIENCE_S: Final = 30.0
 """Longest wait that the server may ask for between two tries of a list."""
@@ -77,14 +78,14 @@ class Api:
         """
         return await self._send("GET", path, {}, None, None)
 
-    async def list(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """Reads a collection, page by page.
+    async def list(self, path: str, selector: str = "") -> AsyncIterator[dict[str, Any]]:
+        """Reads a collection, page by page; with a label selector, what it selects.
 
         Raises:
             Refused: also when the server is still too busy after some patience.
             Unreachable: when no answer came in time.
         """
-        query = {"limit": str(_PAGE)}
+        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._page(path, query)
             for item in page.get("items") or ():
@@ -126,8 +127,16 @@ class Api:
         """Creates one object."""
         return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body, JSON)
 
+    async def delete(self, path: str) -> None:
+        """Deletes one object; one that is gone already is no error."""
+        try:
+            await self._write("DELETE", path, {}, None, None)
+        except Refused as error:
+            if error.status != _NOT_FOUND:
+                raise
+
     async def _write(
-        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], content_type: str
+        self, verb: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str | None
     ) -> dict[str, Any]:
         await self._pace.turn()
         self.writing += 1
@@ -206,6 +215,11 @@ class Api:
             ) from error
 
 
+def is_in_pod() -> bool:
+    """Whether there is a service account's token to talk with."""
+    return _TOKEN.exists()
+
+
 def plain_configuration() -> client.Configuration:
     """The client's configuration without retries of its own: the next round tries again, from what is true then."""
     settings = client.Configuration()
@@ -217,7 +231,7 @@ def plain_configuration() -> client.Configuration:
 async def connected(writes_per_s: float) -> AsyncIterator[Api]:
     """A connection with the pod's service account, or with the user's kubeconfig outside a pod."""
     settings = plain_configuration()
-    if _TOKEN.exists():
+    if is_in_pod():
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)

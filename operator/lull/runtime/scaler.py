@@ -36,7 +36,7 @@ class Scaler:
         Nothing is tried again: the next round decides from what is true then. Raises nothing.
         """
         try:
-            path = await self._path(model)
+            path = await self.path_of(model)
             seen = await self._api.get(path)
             if seen["spec"].get("replicas", 0) != decision.before:
                 return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
@@ -53,12 +53,17 @@ class Scaler:
 
     async def _read(self, model: InferenceDeployment) -> ForeignScale | None:
         try:
-            scale = await self._api.get(await self._path(model))
+            scale = await self._api.get(await self.path_of(model))
         except LullError:
             return None  # no scale known means no target, and no target means nothing is decided
         return ForeignScale(int(scale["spec"].get("replicas", 0)), str((scale.get("status") or {}).get("selector", "")))
 
-    async def _path(self, model: InferenceDeployment) -> str:
+    async def path_of(self, model: InferenceDeployment) -> str:
+        """Path of the scale of a model's target.
+
+        Raises:
+            LullError: when the API server knows no such kind, or it cannot be scaled.
+        """
         target = model.target
         plural = _KNOWN.get(target.kind) if target.api_version == "apps/v1" else None
         return path_of(
