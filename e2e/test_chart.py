@@ -67,7 +67,7 @@ class _Strict(yaml.SafeLoader):
     """YAML as the API server's strict validation reads it: a key that is there twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         assert len(keys) == len(set(keys)), f"a key is there twice{node.start_mark}"
         return super().construct_mapping(node, deep)
 

@@ -169,7 +169,7 @@ class Stage:
         log = self.folder / f"{name}-{len(self.replicas)}.log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LULL_")}
         told = {
-            "KUBECONFIG": str(self.folder / "config"),
+            "KUBECONFIG": str(self._config(name)),
             "LULL_PROMETHEUS_URL": "http://127.0.0.1:9",
             "LULL_PROMETHEUS_TIMEOUT": "1s",
             "LULL_TICK": "1s",
@@ -185,6 +185,21 @@ class Stage:
         replica = Replica(name, process, port, log)
         self.replicas.append(replica)
         return replica
+
+    def writes_of(self, name: str, since: int) -> list[tuple[str, str]]:
+        """What a replica wrote after so many requests to the cluster, the Lease left out."""
+        sent = [r for r in self.peer.requests[since:] if r.headers.get("authorization") == f"Bearer {name}"]
+        return [(r.verb, r.path) for r in sent if r.verb != "GET" and not r.path.startswith(LEASES)]
+
+    def _config(self, name: str) -> Path:
+        """A kubeconfig whose token is the replica's name, so that its requests can be told from others'."""
+        user, of = {"name": "t", "user": {"token": name}}, {"cluster": "t", "user": "t"}
+        config = {"apiVersion": "v1", "kind": "Config", "current-context": "t", "users": [user]}
+        config |= {"contexts": [{"name": "t", "context": of}]}
+        config |= {"clusters": [{"name": "t", "cluster": {"server": self.peer.url}}]}
+        path = self.folder / f"{name}.config"
+        path.write_text(json.dumps(config))
+        return path
 
     def until(self, happens: Callable[[], Any], within_s: float = 60.0) -> float:
         """Seconds until it happened; what the replicas logged is told when it did not."""
@@ -202,11 +217,6 @@ def staged(cluster: WatchedCluster) -> Iterator[Stage]:
     """A stage for as long as the block lasts."""
     with serve(cluster.answer) as peer, tempfile.TemporaryDirectory() as folder:
         stage = Stage(cluster, peer, Path(folder))
-        user, of = {"name": "t", "user": {"token": "secret"}}, {"cluster": "t", "user": "t"}
-        config = {"apiVersion": "v1", "kind": "Config", "current-context": "t", "users": [user]}
-        config |= {"contexts": [{"name": "t", "context": of}]}
-        config |= {"clusters": [{"name": "t", "cluster": {"server": peer.url}}]}
-        (stage.folder / "config").write_text(json.dumps(config))
         try:
             yield stage
         finally:

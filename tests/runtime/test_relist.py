@@ -189,7 +189,7 @@ def test_lists_that_fail_are_borne_while_watches_tell(monkeypatch: pytest.Monkey
 # The first lists.
 
 
-@pytest.mark.parametrize("trouble", [refused(429), refused(500), refused(503)])
+@pytest.mark.parametrize("trouble", [refused(410), refused(429), refused(500), refused(503)])
 def test_the_first_lists_wait_for_a_server_in_trouble(trouble: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror, cluster, waits = a_mirror(), a_cluster(), []
     cluster.refusals["GET", "/api/v1/pods"] = trouble

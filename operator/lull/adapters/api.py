@@ -174,6 +174,9 @@ class Api:
         try:
             status, data, retry_after_s = await self._exchange(verb, path, query, body, content_type, fence)
             answer = str(status)
+        except Deposed:
+            answer = "fenced"
+            raise
         finally:
             self.requests[verb, resource, answer] += 1
         if status >= 400:

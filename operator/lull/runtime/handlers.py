@@ -14,7 +14,6 @@ from lull.adapters.mirror import Kind, Mirror
 from lull.runtime.relist import COLLECTIONS
 
 _CONNECT_S: Final = 10.0
-_PAGE: Final = 500
 _WATCH_S: Final = 300  # whole: it travels in a URL, where the API server reads an integer
 
 
@@ -44,6 +43,5 @@ def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.watching.server_timeout = _WATCH_S
     settings.watching.client_timeout = _WATCH_S + 60
     settings.watching.connect_timeout = _CONNECT_S
-    settings.watching.chunk_size = _PAGE
     settings.networking.request_timeout = 30.0
     settings.networking.error_backoffs = (1, 2, 4, 8, 15)

@@ -54,6 +54,7 @@ async def run(settings: Settings, seat: Seat | None) -> None:
     """
     # The election has connections of its own: renewals must not wait behind requests that a slow server keeps open.
     async with connected(settings.writes_per_s) as api, connected(settings.writes_per_s) as line:
+        line.requests = api.requests
         wake = asyncio.Event()
         mirror = Mirror(on_spec=wake.set, keep_gone_s=settings.rate_window_s, clock=steady_clock())
         prometheus = Prometheus(settings.prometheus_url, settings.prometheus_timeout_s)

@@ -43,7 +43,8 @@ COLLECTIONS: Final = {
 
 _MAY_BE_ABSENT: Final = {Kind.SCALED_OBJECT}
 _NOT_FOUND: Final = 404
-_BUSY: Final = 429
+_PASSING: Final = {410, 429}
+"""A list that took too long for its pages, and a busy server."""
 _AGAIN_S: Final = 2.0
 
 
@@ -94,7 +95,7 @@ async def fill_in_time(api: Api, mirror: Mirror) -> None:
         try:
             await fill(api, mirror)
         except (Refused, Unreachable) as error:
-            if isinstance(error, Refused) and error.status != _BUSY and error.status < 500:
+            if isinstance(error, Refused) and error.status not in _PASSING and error.status < 500:
                 raise
             _LOG.warning("the first lists failed; they are tried again", extra={"error": str(error)})
             await asyncio.sleep(_AGAIN_S)
