@@ -273,6 +273,26 @@ def test_who_finds_the_lease_stolen_stops_though_its_deadline_is_not_over() -> N
     virtual_time.run(main())
 
 
+def test_who_was_paused_while_it_was_elected_starts_anew() -> None:
+    """Its election is over before it hears of it: it must neither lead nor wait for ever."""
+
+    async def main() -> None:
+        store, paused_s = Store(), [0.0]
+        calls = iter(range(100))
+
+        async def pause_after_the_write() -> None:
+            if next(calls) == 3:
+                paused_s[0] = 10.0
+
+        store.trouble = pause_after_the_write
+        with pytest.raises(Deposed):
+            await Leader(store, "a", clock=lambda: paused_s[0] + now_s()).win()
+        assert store.record is not None
+        assert store.record.holder == "a"
+
+    virtual_time.run(main())
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     rates=st.lists(st.floats(0.8, 1.2), min_size=2, max_size=3),

@@ -80,12 +80,18 @@ class Leader:
         return not self._has_let_go and self.candidate.may_write(self.clock())
 
     async def win(self) -> None:
-        """Stands by until it leads."""
+        """Stands by until it leads.
+
+        Raises:
+            Deposed: it was elected while it was paused, for longer than a leader may go without renewal.
+        """
         _LOG.info("standing by", extra={"identity": self.candidate.me})
-        while not self.may_write():
+        while True:
             await self._try_in_time(None)
-            if not self.may_write():
-                await asyncio.sleep(self.candidate.terms.retry_s)
+            self._stop_if_deposed()
+            if self.may_write():
+                break
+            await asyncio.sleep(self.candidate.terms.retry_s)
         self.led_at_s = self.clock()
         _LOG.info("leading", extra={"identity": self.candidate.me})
 
@@ -98,8 +104,7 @@ class Leader:
         while not self._has_let_go:
             began_s = self.clock()
             await self._try_in_time(self._left_s())
-            if self.candidate.step(self.clock()) is Step.STOP:
-                raise Deposed("leadership is lost: the Lease could not be renewed in time")
+            self._stop_if_deposed()
             pause_s = self.candidate.terms.retry_s - (self.clock() - began_s)
             await asyncio.sleep(max(0.0, min(pause_s, self._left_s())))
 
@@ -123,6 +128,10 @@ class Leader:
     def holder(self) -> LeaseRecord | None:
         """The latest edition of the Lease that was read."""
         return self.candidate.seen
+
+    def _stop_if_deposed(self) -> None:
+        if self.candidate.step(self.clock()) is Step.STOP:
+            raise Deposed("leadership is lost: the Lease could not be renewed in time")
 
     def _left_s(self) -> float:
         renewed_at_s = self.candidate.renewed_at_s
