@@ -126,7 +126,20 @@ BAD = {
         setting("template.metadata.labels", {"lull.dev/model": "other"}),
         ["must not set lull.dev/model"],
     ),
-    "unknown field": (setting("scaleToZero", {"mode": "Enforce"}), ["unknown field", "spec.scaleToZero"]),
+    "unknown way to sleep": (setting("scaleToZero.mode", "Auto"), ["spec.scaleToZero.mode", "Recommend", "Enforce"]),
+    "asleep in no time": (setting("scaleToZero.idle", "5s"), ["spec.scaleToZero.idle must lie between 10s and 168h"]),
+    "idle in words": (setting("scaleToZero.idle", "soon"), ["spec.scaleToZero.idle"]),
+    "held for too long": (
+        setting("scaleToZero.holdTimeout", "16m"),
+        ["spec.scaleToZero.holdTimeout must lie between 1s and 15m"],
+    ),
+    "nobody held": (setting("scaleToZero.maxHeld", 0), ["spec.scaleToZero.maxHeld", "greater than or equal to 1"]),
+    "ignored path that is none": (setting("scaleToZero.ignore.paths", ["metrics"]), ["spec.scaleToZero.ignore.paths"]),
+    "too much ignored": (
+        setting("scaleToZero.ignore.userAgents", [f"agent-{i}" for i in range(33)]),
+        ["spec.scaleToZero.ignore.userAgents", "32"],
+    ),
+    "unknown field": (setting("consolidation", {"mode": "Enforce"}), ["unknown field", "spec.consolidation"]),
 }
 
 

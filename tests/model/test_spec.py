@@ -22,8 +22,10 @@ from lull import names
 from lull.decide.facts import DOWN_TOLERANCE, DOWN_WINDOW_S
 from lull.errors import SpecError
 from lull.model.plan import ConditionStatus
+from lull.model.route import HoldState, Route
 from lull.model.spec import (
     TOKEN_RUNTIMES,
+    InferenceDeployment,
     Key,
     Metric,
     Number,
@@ -32,10 +34,11 @@ from lull.model.spec import (
     Runtime,
     ScaleTarget,
     Seconds,
+    SleepMode,
     Spec,
     parse,
 )
-from lull.settings import Mode
+from lull.settings import Mode, parse_duration_s
 
 ROOT = Path(__file__).parents[2]
 CRD = yaml.safe_load((ROOT / "crds" / "inferencedeployments.yaml").read_text())
@@ -168,6 +171,7 @@ def test_types_are_the_same(schema: dict[str, Any], field: msgspec.structs.Field
         origin = typing.get_origin(kind) or kind
         by_type = {
             int: "integer",
+            bool: "boolean",
             str: "string",
             dict: "object",
             tuple: "array",
@@ -189,6 +193,9 @@ def test_closed_sets_are_the_same(schema: dict[str, Any], field: msgspec.structs
 
 @pytest.mark.parametrize(("schema", "field"), LEAVES)
 def test_defaults_are_the_same(schema: dict[str, Any], field: msgspec.structs.FieldInfo) -> None:
+    if isinstance(field.default, Seconds):
+        assert parse_duration_s(schema["default"]) == field.default
+        return
     is_plain = isinstance(field.default, str | int)
     assert schema.get("default") == (field.default if is_plain else None)
 
@@ -239,7 +246,7 @@ def test_an_object_is_who_it_is() -> None:
 
 def test_what_newer_versions_add_is_ignored() -> None:
     """An older operator must go on with a newer CRD."""
-    assert parse(a_body(spec=a_spec(scaleToZero={"mode": "Enforce"}))).spec == a_model().spec
+    assert parse(a_body(spec=a_spec(consolidation={"mode": "Enforce"}))).spec == a_model().spec
 
 
 def test_a_template_is_kept_as_it_is() -> None:
@@ -289,6 +296,45 @@ def test_what_the_patterns_of_the_crd_let_pass_is_read(threshold: str, percentil
     (objective,) = parse(a_body(spec=a_spec(slo={"objectives": objectives}))).spec.slo.objectives
     assert objective.threshold >= 0.001
     assert 0.0 < objective.miss_ratio <= 0.5
+
+
+# Sleep.
+
+
+def test_zero_is_opt_in_and_a_request_waits_a_minute() -> None:
+    sleep = a_model().spec.scale_to_zero
+    assert (sleep.mode, sleep.idle, sleep.hold_timeout, sleep.max_held) == (SleepMode.OFF, None, 60.0, 1000)
+    assert (sleep.ignore.paths, sleep.ignore.user_agents, sleep.allow_long_start) == (None, None, False)
+
+
+def test_what_is_ignored_is_told_apart_from_what_is_not_said() -> None:
+    """An empty list says that everything wakes; an absent one leaves it to Lull."""
+    ignore = a_model(scaleToZero={"ignore": {"paths": [], "userAgents": ["curl/*"]}}).spec.scale_to_zero.ignore
+    assert (ignore.paths, ignore.user_agents) == ((), ("curl/*",))
+
+
+@pytest.mark.parametrize(("idle", "hold", "seconds"), [("10s", "1s", (10, 1)), ("168h", "15m", (604_800, 900))])
+def test_sleep_is_read_up_to_its_bounds(idle: str, hold: str, seconds: tuple[float, float]) -> None:
+    sleep = a_model(scaleToZero={"idle": idle, "holdTimeout": hold}).spec.scale_to_zero
+    assert (sleep.idle, sleep.hold_timeout) == seconds
+
+
+@pytest.mark.parametrize(
+    ("model", "service"),
+    [
+        pytest.param(an_owned_model(), "chat", id="owned"),
+        pytest.param(an_owned_model(serviceRef={"name": "front"}), "front", id="owned, behind another Service"),
+        pytest.param(a_model(), None, id="adopted"),
+        pytest.param(a_model(serviceRef={"name": "front"}), "front", id="adopted with a Service"),
+    ],
+)
+def test_the_service_that_clients_call(model: InferenceDeployment, service: str | None) -> None:
+    assert model.service_name == service
+
+
+def test_routes_and_states_of_a_hold_are_those_of_the_crd() -> None:
+    assert STATUS["properties"]["route"]["enum"] == [str(route) for route in (Route.OWN, Route.HOLD)]
+    assert STATUS["properties"]["hold"]["properties"]["state"]["enum"] == [str(state) for state in HoldState]
 
 
 OBJECTIVE = {"metric": "Latency", "percentile": "95", "threshold": "1s"}
@@ -343,6 +389,12 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(a_spec(capacity={"concurrency": 0}), "capacity", id="a concurrency of nothing"),
         pytest.param(a_spec(minReplicas=3, maxReplicas=2), "minReplicas", id="bounds turned around"),
         pytest.param(a_spec(minReplicas=0), "minReplicas", id="a minimum of nothing"),
+        pytest.param(a_spec(scaleToZero={"mode": "Auto"}), "mode", id="an unknown way to sleep"),
+        pytest.param(a_spec(scaleToZero={"idle": "5s"}), "scaleToZero.idle", id="asleep in no time"),
+        pytest.param(a_spec(scaleToZero={"idle": "200h"}), "scaleToZero.idle", id="idle for weeks"),
+        pytest.param(a_spec(scaleToZero={"holdTimeout": "0s"}), "scaleToZero.holdTimeout", id="held for no time"),
+        pytest.param(a_spec(scaleToZero={"holdTimeout": "16m"}), "scaleToZero.holdTimeout", id="held for too long"),
+        pytest.param(a_spec(scaleToZero={"maxHeld": 0}), "maxHeld", id="nobody held"),
         pytest.param(a_spec(scaleTargetRef=None), "template and scaleTargetRef", id="no target"),
         pytest.param(a_spec(template=a_template()), "template and scaleTargetRef", id="two targets"),
         pytest.param(a_spec(server={"runtime": "generic"}), "queries", id="generic without queries"),

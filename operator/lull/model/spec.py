@@ -50,6 +50,9 @@ class Runtime(StrEnum):
     GENERIC = "generic"
 
 
+LONGEST_HOLD_S: Final = 900.0
+"""Longest ``holdTimeout`` the API takes."""
+
 TOKEN_RUNTIMES: Final = frozenset({Runtime.VLLM, Runtime.SGLANG})
 """Servers that generate token by token and time each: only they have the objectives of tokens."""
 
@@ -80,6 +83,14 @@ class SelectPolicy(StrEnum):
 
 class PredictionMode(StrEnum):
     """What the forecast may do to the size, below what the mode allows."""
+
+    OFF = "Off"
+    RECOMMEND = "Recommend"
+    ENFORCE = "Enforce"
+
+
+class SleepMode(StrEnum):
+    """What the sleep decision may do, below what the mode allows."""
 
     OFF = "Off"
     RECOMMEND = "Recommend"
@@ -175,6 +186,25 @@ class Prediction(_Struct, frozen=True):
     mode: PredictionMode = PredictionMode.RECOMMEND
 
 
+class Ignore(_Struct, frozen=True):
+    """Requests that never wake the model; None stands for those of health checks and scrapes."""
+
+    paths: tuple[str, ...] | None = None
+    user_agents: tuple[str, ...] | None = None
+
+
+class ScaleToZero(_Struct, frozen=True):
+    """Whether and how the model sleeps."""
+
+    mode: SleepMode = SleepMode.OFF
+    idle: Seconds | None = None
+    """None = learned."""
+    hold_timeout: Seconds = Seconds(60.0)
+    max_held: int = 1000
+    ignore: Ignore = Ignore()
+    allow_long_start: bool = False
+
+
 class ScaleTarget(_Struct, frozen=True):
     """A workload with a scale subresource."""
 
@@ -206,6 +236,7 @@ class Spec(_Struct, frozen=True):
     service_ref: ServiceRef | None = None
     behavior: Behavior = Behavior()
     prediction: Prediction = Prediction()
+    scale_to_zero: ScaleToZero = ScaleToZero()
 
 
 class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +252,13 @@ class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
     def is_owner(self) -> bool:
         """Whether Lull owns the workload, rather than having adopted it."""
         return self.spec.template is not None
+
+    @property
+    def service_name(self) -> str | None:
+        """The Service clients call; None where an adopted target names none."""
+        if self.spec.service_ref is not None:
+            return self.spec.service_ref.name
+        return self.key.name if self.is_owner else None
 
     @property
     def target(self) -> ScaleTarget:
@@ -275,6 +313,12 @@ def _fault_of(spec: Spec) -> str | None:
         "spec.slo.objectives: TimeToFirstToken and InterTokenLatency need spec.server.runtime vllm or sglang": (
             spec.server.runtime in TOKEN_RUNTIMES
             or all(objective.metric is Metric.LATENCY for objective in spec.slo.objectives)
+        ),
+        "spec.scaleToZero.holdTimeout must be 1s to 15m, maxHeld at least 1": (
+            1.0 <= spec.scale_to_zero.hold_timeout <= LONGEST_HOLD_S and spec.scale_to_zero.max_held >= 1
+        ),
+        "spec.scaleToZero.idle must lie between 10s and 168h": (
+            spec.scale_to_zero.idle is None or 10.0 <= spec.scale_to_zero.idle <= 604_800.0
         ),
         "spec.minReplicas must be at least 1 and at most spec.maxReplicas": 1 <= spec.min_replicas <= spec.max_replicas,
         "spec.server.queries and spec.server.modelName: generic needs the first, the others the second": (
