@@ -206,13 +206,14 @@ class World:
 
     def check(self) -> None:
         """A new connection finds somebody who serves, whichever kube-proxy it meets."""
-        is_served = True
+        is_served, is_lasting = True, True
         for view in self.views():
-            answers = [self.answers(name, view) for name in self.endpoints(view)]
-            assert False not in answers, f"{view} sends connections to who does not serve"
-            is_served = is_served and True in answers
-        assert is_served or self.is_excused or self.now_s <= self.excused_until_s, "nobody serves"
-        self.is_excused = self.is_excused and not is_served
+            answers = {name: self.answers(name, view) for name in self.endpoints(view)}
+            assert False not in answers.values(), f"{view} sends connections to who does not serve"
+            is_served = is_served and True in answers.values()
+            is_lasting = is_lasting and any(answers[name] for name in answers if name not in view.leaving)
+        assert is_served or self.is_excused, "nobody serves"
+        self.is_excused = self.is_excused and not (is_lasting and self.now_s > self.excused_until_s)
 
     def endpoints(self, view: Slices) -> frozenset[str]:
         listed = view.attachment.addresses if view.attachment else frozenset()
@@ -222,7 +223,7 @@ class World:
         """Whether it serves on every port; None where it was lost without being told to go."""
         if name in self.own:
             return True
-        if name in self.crashed:
+        if name in self.crashed or (self.is_excused and name.startswith("own-")):
             return None
         found = next((a for a in self.activators.values() if a.address == name), None)
         if found is None or not found.is_alive or name in self.killed:
@@ -276,7 +277,7 @@ class World:
             self.memory.prove(UID, who, step.ports, self.now_s, is_right=True if is_right else None)
 
     def write(self, step: Step, outcome: str) -> None:
-        """Sends a write: done, without effect, done without an answer, or under way for longer than its sender waits."""
+        """Sends a write: done, lost, done without an answer, or under way for longer than its sender waits."""
         name = "hold" if isinstance(step, WriteHold) else "slice"
         write = InFlight(self.now_s + TIMING.write_s, step, self.mirror[name][1])
         if outcome == "late":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lull.decide.routes import route_of
+from lull.decide.routes import route_of, turn
 from lull.model.route import DeleteSlice, Route, Wish, WriteSlice
 from route_world import TIMING, UID, World
 
@@ -29,10 +29,18 @@ class AnyOrder(RuleBasedStateMachine):
     def a_round(self, outcome: str, spurious: bool) -> None:
         self.world.round(outcome, spurious=spurious)
 
-    @rule()
-    def some_rounds(self) -> None:
-        for _ in range(4):
+    @initialize(wish=st.sampled_from([None, *Wish]), seconds=st.sampled_from([1, 2, 3, 4, 5, 40]))
+    def it_begins_somewhere(self, wish: Wish | None, seconds: int) -> None:
+        if wish is not None:
+            self.world.memory.wishes[UID] = wish
+        self.all_goes_well(seconds)
+
+    @rule(seconds=st.sampled_from([1, 2, 4, 25]))
+    def all_goes_well(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.world.look()
             self.world.round()
+            self.world.plan()
             self.world.advance(1.0)
 
     @rule(outcome=OUTCOMES)
@@ -107,8 +115,6 @@ class AnyOrder(RuleBasedStateMachine):
         others = {s.address for s in world.mirror["stand_ins"] if s.is_ready and not s.is_leaving}
         if attachment is None or attachment.addresses <= known or not attachment.addresses & others:
             return
-        from lull.decide.routes import turn
-
         (step,) = turn(world.facts(), TIMING).steps
         assert isinstance(step, WriteSlice | DeleteSlice)
         assert step.is_repair
@@ -148,6 +154,6 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=400, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAnyOrder = AnyOrder.TestCase

@@ -34,11 +34,15 @@ class Ports:
 
     def see(self, holds: Mapping[str, Iterable[HoldPort]], now_s: float) -> None:
         """Takes in the ports of all models' holds, by uid; those that are in none any more are free after a while."""
-        for port in [port for port, until_s in self._owned_until_s.items() if until_s <= now_s]:
-            del self._owner[port], self._owned_until_s[port]
+        for number in [number for number, until_s in self._owned_until_s.items() if until_s <= now_s]:
+            del self._owner[number], self._owned_until_s[number]
         for uid, held in holds.items():
             for port in held:
                 self._own(port.holding_port, uid, now_s)
+
+    def is_of(self, port: HoldPort, uid: str) -> bool:
+        """Whether the port is this model's, and not another's that claimed it first."""
+        return self._owner.get(port.holding_port, uid) == uid
 
     def offer(
         self, uid: str, wanted: Sequence[ServicePort], held: Sequence[HoldPort], now_s: float
@@ -60,17 +64,17 @@ class Ports:
             self._own(has.holding_port, uid, now_s)
         return tuple(offered)
 
-    def _own(self, port: int, uid: str, now_s: float) -> None:
+    def _own(self, number: int, uid: str, now_s: float) -> None:
         # Whoever has it keeps it: two that claim one port are told apart by the probe, which names the model.
-        if self._owner.setdefault(port, uid) == uid:
-            self._owned_until_s[port] = now_s + self.quarantine_s
+        if self._owner.setdefault(number, uid) == uid:
+            self._owned_until_s[number] = now_s + self.quarantine_s
 
     def _free(self, name: str, uid: str, taken: set[int]) -> int | None:
         """The first port from the name's own place on that is nobody else's."""
         count = self.last - self.first + 1
         start = zlib.crc32(name.encode())
         for step in range(count):
-            port = self.first + (start + step) % count
-            if port not in taken and self._owner.get(port, uid) == uid:
-                return port
+            number = self.first + (start + step) % count
+            if number not in taken and self._owner.get(number, uid) == uid:
+                return number
         return None

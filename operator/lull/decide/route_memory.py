@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lull.decide.routes import FAILURES
 from lull.model.route import NOBODY, HoldPort, Proof, StandIn, Timing, Wish
@@ -65,9 +66,10 @@ class RouteMemory:
 
     def forget(self, uids: set[str], incarnations: set[str]) -> None:
         """Keeps only what belongs to these models and stand-ins."""
-        for kept in (self.wishes, self._permitted_at_s, self._lands_until_s, self._proofs):
-            for uid in kept.keys() - uids:
-                del kept[uid]  # type: ignore[attr-defined]
+        kept: tuple[dict[str, Any], ...] = (self.wishes, self._permitted_at_s, self._lands_until_s, self._proofs)
+        for by_uid in kept:
+            for uid in by_uid.keys() - uids:
+                del by_uid[uid]
         for proofs in self._proofs.values():
             for gone in proofs.keys() - incarnations:
                 del proofs[gone]
