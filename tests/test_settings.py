@@ -32,6 +32,8 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "LULL_STATUS_REFRESH": ("1h", "status_refresh_s", 3600.0),
     "LULL_WRITES_PER_S": ("2.5", "writes_per_s", 2.5),
     "LULL_LEADER_ELECTION": ("false", "leader_election", False),
+    "LULL_ACTIVATOR_PORTS_FROM": ("25000", "activator_ports_from", 25000),
+    "LULL_ACTIVATOR_PORTS_TO": ("30000", "activator_ports_to", 30000),
     "LULL_HEALTH_PORT": ("9000", "health_port", 9000),
     "LULL_LOG_FORMAT": ("text", "log_format", LogFormat.TEXT),
     "LULL_LOG_LEVEL": ("debug", "log_level", LogLevel.DEBUG),
@@ -122,6 +124,10 @@ def test_a_bad_value_is_told_with_its_variable_and_the_mend(variable: str, text:
         ({"LULL_RATE_WINDOW": "3s"}, "LULL_RATE_WINDOW=3s: must be at least 4s"),
         ({"LULL_STALE_AFTER": "3s"}, "LULL_STALE_AFTER=3s: must be at least 4s"),
         ({"LULL_PROMETHEUS_TIMEOUT": "61s"}, "LULL_PROMETHEUS_TIMEOUT=61s: longer than 6 ticks of 10s"),
+        (
+            {"LULL_ACTIVATOR_PORTS_FROM": "30000"},
+            "LULL_ACTIVATOR_PORTS_FROM=30000: greater than LULL_ACTIVATOR_PORTS_TO=29999",
+        ),
         ({"LULL_PROMETHEUS_TIMEOUT": "31s", "LULL_TICK": "5s"}, "longer than 6 ticks of 5s"),
     ],
 )

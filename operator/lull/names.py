@@ -31,3 +31,22 @@ ANNOTATION_ADDRESS: Final = "lull.dev/address"
 
 LEASE: Final = "lull-operator"
 """Name of the Lease, in Lull's namespace. Whoever holds it may write."""
+
+FIELD_MANAGER_ROUTE: Final = "lull-route"
+"""Owner of status.route and status.hold. The rest of the status is applied apart, and an apply takes away what its
+manager no longer names."""
+
+SLICE_MANAGER: Final = GROUP
+SLICE_MANAGER_OF_KUBERNETES: Final = "endpointslice-controller.k8s.io"
+
+ACTIVATOR_LABELS: Final = {"app.kubernetes.io/name": "lull", "app.kubernetes.io/component": "activator"}
+"""On every pod of the activator, in Lull's namespace."""
+
+HEADER_PROBE: Final = "Lull-Probe"
+"""Asks an activator, by the model's uid, whether it listens for it."""
+
+HEADER_ACTIVATOR: Final = "Lull-Activator"
+"""On the answer: uid of the pod."""
+
+HEADER_MODEL: Final = "Lull-Model"
+"""On the answer: uid of the model that the port stands for."""

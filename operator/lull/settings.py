@@ -88,6 +88,12 @@ class Settings:
     leader_election: bool = True
     """Whether a Lease decides which of several replicas acts. Without it there must be one alone."""
 
+    activator_ports_from: int = 20000
+    """First of the ports on which activators hold requests: one for each port of each sleeping model's Service."""
+
+    activator_ports_to: int = 29999
+    """Last of them."""
+
     health_port: int = 8080
     """Port of /healthz, /readyz and /metrics."""
 
@@ -220,6 +226,11 @@ def _clashes(settings: Settings) -> list[str]:
         faults.append(
             f"LULL_PROMETHEUS_TIMEOUT={settings.prometheus_timeout_s:g}s: longer than {_TICKS_TO_WAIT:g} ticks of "
             f"{settings.tick_s:g}s; a slow Prometheus would stop planning: shorten it or lengthen LULL_TICK"
+        )
+    if settings.activator_ports_from > settings.activator_ports_to:
+        faults.append(
+            f"LULL_ACTIVATOR_PORTS_FROM={settings.activator_ports_from}: greater than LULL_ACTIVATOR_PORTS_TO="
+            f"{settings.activator_ports_to}; write the first port of a range and the last"
         )
     if settings.forecast_step_s < settings.tick_s or _DAY_S % settings.forecast_step_s:
         faults.append(

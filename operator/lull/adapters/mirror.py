@@ -24,6 +24,7 @@ from lull.adapters.objects import (
     read_service,
     read_workload,
 )
+from lull.adapters.slices import Slice, is_activator, read_slice
 from lull.errors import SpecError
 from lull.model.fleet import Fault, Unreadable
 from lull.model.reason import Reason
@@ -43,6 +44,7 @@ class Kind(StrEnum):
     SERVICE = "Service"
     HPA = "HorizontalPodAutoscaler"
     SCALED_OBJECT = "ScaledObject"
+    ENDPOINT_SLICE = "EndpointSlice"
 
 
 class Mirror:
@@ -56,6 +58,10 @@ class Mirror:
 
     def __init__(self, on_spec: Callable[[], None], keep_gone_s: float, clock: Callable[[], float]) -> None:
         self._on_spec = on_spec
+        self.on_route: Callable[[], None] = lambda: None
+        """Called when an EndpointSlice or a pod of the activator changed."""
+        self.home: str | None = None
+        """Lull's own namespace, where its activators are."""
         self._keep_gone_s = keep_gone_s
         self.clock = clock
         self.models: dict[Key, InferenceDeployment | Unreadable] = {}
@@ -65,6 +71,8 @@ class Mirror:
         self.services: dict[Key, Service] = {}
         self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
         self.heard_at_s: dict[Kind, float] = {}
+        self.slices: dict[Key, Slice] = {}
+        self._slices_of: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
@@ -81,9 +89,16 @@ class Mirror:
             self._bury(uid)
             if known is not None:
                 self._drop(kind, key)
+                self._ring(kind, body)
             return
         self._versions[kind, key] = (uid, version, self.clock())
         self._store(kind, key, body)
+        self._ring(kind, body)
+
+    def version(self, kind: Kind, key: Key) -> str | None:
+        """Version of an object as it is known; a write that names it lands only if it is still so."""
+        known = self._versions.get((kind, key))
+        return None if known is None else str(known[1])
 
     def hear(self, kind: Kind, body: Body, *, is_gone: bool) -> None:
         """Takes in what a watch told."""
@@ -126,6 +141,14 @@ class Mirror:
             if at_s >= horizon_s and matches(selector, pod.labels)
         ]
 
+    def slices_of(self, service: Key) -> list[Slice]:
+        """EndpointSlices of a Service, ours and others'."""
+        return [self.slices[key] for key in self._slices_of.get(service, ())]
+
+    def _ring(self, kind: Kind, body: Body) -> None:
+        if kind is Kind.ENDPOINT_SLICE or (kind is Kind.POD and is_activator(body)):
+            self.on_route()
+
     def _store(self, kind: Kind, key: Key, body: Body) -> None:
         match kind:
             case Kind.MODEL:
@@ -138,6 +161,10 @@ class Mirror:
                 self.services[key] = read_service(body)
             case Kind.HPA | Kind.SCALED_OBJECT:
                 self.autoscalers[kind][key] = read_autoscaler(body, str(kind))
+            case Kind.ENDPOINT_SLICE:
+                self._drop_slice(key)
+                found = self.slices[key] = read_slice(body)
+                self._slices_of[found.service].add(key)
 
     def _store_model(self, key: Key, body: Body) -> None:
         before = self.models.get(key)
@@ -179,10 +206,18 @@ class Mirror:
             self._on_spec()
         elif kind is Kind.SERVICE:
             self.services.pop(key, None)
+        elif kind is Kind.ENDPOINT_SLICE:
+            self._drop_slice(key)
         elif kind in self.workloads:
             self.workloads[kind].pop(key, None)
         else:
             self.autoscalers[kind].pop(key, None)
+
+    def _drop_slice(self, key: Key) -> None:
+        if found := self.slices.pop(key, None):
+            self._slices_of[found.service].discard(key)
+            if not self._slices_of[found.service]:
+                del self._slices_of[found.service]
 
     def _remember_gone(self, pod: Pod) -> None:
         """Keeps a pod that went for a while; those that went too long ago make room for it."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
 
 Body = Mapping[str, Any]
+
+_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy"})
+"""Containers that meshes put into pods, as sidecars of either kind."""
 
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
@@ -36,6 +40,13 @@ class Pod:
     node: str | None = None
     image: str | None = None
     """What the serving container runs: the image's digest once the node has it, its name before."""
+    addresses: tuple[str, ...] = ()
+    """Its addresses, one of each family."""
+    is_answering: bool = False
+    """Whether it is Ready, on its way out or not."""
+    is_leaving: bool = False
+    has_mesh: bool = False
+    """Whether a service mesh's proxy takes its traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ class Service:
     owner_uid: str | None
     selector: Mapping[str, str]
     body: Body | None
+    shape: ServiceShape = field(default_factory=ServiceShape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,10 @@ def read_pod(body: Body) -> Pod:
         restarts=sum(int(found.get("restartCount") or 0) for found in statuses),
         node=spec.get("nodeName") or None,
         image=runs.get("imageID") or serving.get("image") or None,
+        addresses=_addresses(status),
+        is_answering=bool(_turned_true(status, "Ready")),
+        is_leaving="deletionTimestamp" in metadata,
+        has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
     )
 
 
@@ -116,7 +132,8 @@ def read_service(body: Body) -> Service:
     """Reads a Service."""
     owner = owner_uid(body)
     selector = (body.get("spec") or {}).get("selector") or {}
-    return Service(key_of(body), body["metadata"]["uid"], owner, selector, body if owner else None)
+    shape = _shape(body.get("spec") or {})
+    return Service(key_of(body), body["metadata"]["uid"], owner, selector, body if owner else None, shape)
 
 
 def read_autoscaler(body: Body, kind: str) -> Autoscaler:
@@ -149,6 +166,29 @@ def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(labels.get(name) == value for name, value in wanted.items()) and all(
         _holds(expression, labels) for expression in expressions
     )
+
+
+def _shape(spec: Mapping[str, Any]) -> ServiceShape:
+    ports = (
+        ServicePort(
+            port.get("name") or "", int(port["port"]), port.get("protocol") or "TCP", port.get("appProtocol") or None
+        )
+        for port in spec.get("ports") or ()
+    )
+    return ServiceShape(
+        ports=tuple(ports),
+        selects=bool(spec.get("selector")),
+        is_headless=spec.get("clusterIP") == "None",
+        is_external=spec.get("type") == "ExternalName",
+        is_local="Local" in (spec.get("internalTrafficPolicy"), spec.get("externalTrafficPolicy")),
+        publishes_unready=bool(spec.get("publishNotReadyAddresses")),
+        families=tuple(spec.get("ipFamilies") or ("IPv4",)),
+    )
+
+
+def _addresses(status: Mapping[str, Any]) -> tuple[str, ...]:
+    several = tuple(found["ip"] for found in status.get("podIPs") or () if found.get("ip"))
+    return several or ((status["podIP"],) if status.get("podIP") else ())
 
 
 def _serving(metadata: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

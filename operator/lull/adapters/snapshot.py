@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lull.adapters.fronts import fronts_of
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
@@ -62,6 +63,7 @@ def snapshot_of(
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
     holders = _holders(models)
     contenders = _contenders(mirror)
+    fronts = fronts_of(mirror, models)
     views = []
     for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
         at = located[model.key]
@@ -75,6 +77,7 @@ def snapshot_of(
                 contenders=contenders.get(_target_id(model), ()),
                 scale_fault=scale_faults.get(model.key),
                 faults=(*faults.get(model.key, ()), *_service_faults(mirror, model, at)),
+                front=fronts.get(model.uid),
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))

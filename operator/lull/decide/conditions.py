@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from lull.decide.support import unsupported
 from lull.model.fleet import Fault, ModelView
 from lull.model.plan import Condition, ConditionStatus, ConditionType
 from lull.model.reason import Reason
+from lull.model.route import Front
 from lull.settings import Mode
 
 
@@ -24,6 +26,8 @@ def conditions(
         found.append(_capacity_known(has_capacity))
     if not model.deployment.is_owner and model.target is not None:
         found.append(_drain_missing(model.target.drains))
+    if model.front is not None:
+        found.append(_route_supported(model.front))
     return tuple(found)
 
 
@@ -129,6 +133,15 @@ def _capacity_known(is_known: bool) -> Condition:  # noqa: FBT001 - the only arg
         "spec.capacity is not stated, and no replica has shown for a whole window yet what it can do, so the size is "
         "held; send it requests, or state spec.capacity.requestsPerSecond or spec.capacity.concurrency",
     )
+
+
+def _route_supported(front: Front) -> Condition:
+    fault = unsupported(front)
+    if fault is not None:
+        message = f"{fault.message}; until then the model keeps at least one replica"
+        return Condition(ConditionType.ROUTE_SUPPORTED, ConditionStatus.FALSE, fault.reason, message)
+    message = f"requests to Service {front.service!r} can wait at the activator while no replica is Ready"
+    return Condition(ConditionType.ROUTE_SUPPORTED, ConditionStatus.TRUE, Reason.ROUTABLE, message)
 
 
 def _age(seconds: float) -> str:

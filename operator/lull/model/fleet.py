@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lull.model.reason import Reason
+from lull.model.route import Front
 from lull.model.spec import InferenceDeployment, Key
 
 
@@ -92,6 +93,8 @@ class ModelView:
     """Why the API server refused the last change of size, if it did."""
     faults: tuple[Fault, ...] = ()
     """What went wrong with the objects of this model, worst first."""
+    front: Front | None = None
+    """What is in front of it, where it may sleep."""
 
     @property
     def key(self) -> Key:

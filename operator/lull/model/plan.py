@@ -44,6 +44,7 @@ class ConditionType(StrEnum):
     METRICS_AVAILABLE = "MetricsAvailable"
     CAPACITY_KNOWN = "CapacityKnown"
     DRAIN_MISSING = "DrainMissing"
+    ROUTE_SUPPORTED = "RouteSupported"
 
 
 class ConditionStatus(StrEnum):

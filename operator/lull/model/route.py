@@ -87,6 +87,22 @@ class ServiceShape:
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """The Service in front of a model, and what else decides whether others can answer for it."""
+
+    service: str | None
+    """Its name; None where an adopted target names none."""
+    shape: ServiceShape | None
+    """None = there is no such Service."""
+    sharers: tuple[str, ...] = ()
+    """Other models with the same Service, as namespace/name."""
+    has_mesh: bool = False
+    """Whether a pod behind it has a mesh's proxy."""
+    has_activator: bool = True
+    """Whether a pod of the activator is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class StandIn:
     """A pod that may answer in place of a model's own."""
 

@@ -36,6 +36,7 @@ COLLECTIONS: Final = {
     Kind.STATEFUL_SET: ("apps/v1", "statefulsets"),
     Kind.SERVICE: ("v1", "services"),
     Kind.POD: ("v1", "pods"),
+    Kind.ENDPOINT_SLICE: ("discovery.k8s.io/v1", "endpointslices"),
     Kind.HPA: ("autoscaling/v2", "horizontalpodautoscalers"),
     Kind.SCALED_OBJECT: ("keda.sh/v1alpha1", "scaledobjects"),
 }

@@ -1,0 +1,44 @@
+"""``status.hold`` and ``status.activation`` as the API server has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from lull.model.route import Hold, HoldPort, HoldState
+
+
+class Waiting(NamedTuple):
+    """Requests that wait at the activators."""
+
+    held: int = 0
+    since_s: float | None = None
+    """When the oldest came; None where none waits, or nobody says."""
+
+
+def read_hold(status: Mapping[str, Any]) -> Hold | None:
+    """Reads ``status.hold``; a form that the CRD does not let pass is none."""
+    told = status.get("hold") or {}
+    try:
+        ports = tuple(
+            HoldPort(port.get("name") or "", int(port["port"]), int(port["holdingPort"]))
+            for port in told.get("ports") or ()
+        )
+        return Hold(HoldState(told["state"]), ports, _time_s(told.get("until")))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def read_waiting(status: Mapping[str, Any], now_s: float) -> Waiting:
+    """Sums what the activators told; entries that have expired no longer count."""
+    held, oldest_s = 0, []
+    for entry in status.get("activation") or ():
+        if (_time_s(entry.get("expires")) or 0.0) > now_s and entry.get("held"):
+            held += int(entry["held"])
+            oldest_s += [at_s for at_s in (_time_s(entry.get("since")),) if at_s is not None]
+    return Waiting(held, min(oldest_s, default=None))
+
+
+def _time_s(told: str | None) -> float | None:
+    return datetime.fromisoformat(told).timestamp() if told else None

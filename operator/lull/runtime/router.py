@@ -1,0 +1,189 @@
+"""Keeps who answers for every model: repairs first, across all of them, then everything else.
+
+Runs beside the planning loop, which tells it what is wished (``want``) and asks it before a target goes to zero
+(``may_be_zero``). A round begins every second, and at once when a slice, an activator or a write of its own changed
+something. A write that fails leaves the facts as they are, and the next round decides from those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lull.adapters.api import Api
+from lull.adapters.mirror import Mirror
+from lull.adapters.probing import Prober
+from lull.decide.ports import Ports
+from lull.decide.route_memory import RouteMemory
+from lull.decide.routes import turn
+from lull.model.fleet import Fault
+from lull.model.route import Facts, Step, Timing, Wish
+from lull.model.spec import InferenceDeployment
+from lull.runtime.route_facts import RouteFacts, Told
+from lull.runtime.route_writer import RouteWriter
+from lull.settings import Settings
+
+_LOG = logging.getLogger("lull.router")
+
+ROUND_S: Final = 1.0
+"""Seconds between two rounds where nothing calls for one sooner."""
+
+_SOONEST_S: Final = 0.05
+_COUNT_S: Final = 5.0
+"""Fewest seconds between two writes that tell nothing but how many wait."""
+
+
+@dataclass(slots=True)
+class Router:
+    """Routes of all models that may sleep, or that somebody stands in for."""
+
+    api: Api
+    mirror: Mirror
+    prober: Prober
+    settings: Settings
+    clock: Callable[[], float]
+    facts: RouteFacts = field(init=False)
+    writer: RouteWriter = field(init=False)
+    timing: Timing = field(init=False)
+    _counted_at_s: dict[str, float] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+    _repairing: set[str] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Begins without memory: whatever a predecessor sent or permitted may still land."""
+        self.timing = Timing(lag_s=self.settings.drain_pause_s)
+        now_s, quarantine_s = self.clock(), self.timing.quarantine_s
+        first, last = self.settings.activator_ports_from, self.settings.activator_ports_to
+        memory = RouteMemory(self.timing, now_s)
+        self.facts = RouteFacts(self.mirror, memory, Ports(first, last, now_s + quarantine_s, quarantine_s))
+        self.writer = RouteWriter(self.api, self.mirror, self.prober, memory, self.clock)
+        self.mirror.on_route = self._bell.set
+
+    # What the planning loop says and asks.
+
+    def want(self, uid: str, wish: Wish, *, expected_start_s: float | None = None, replicas: int | None = None) -> None:
+        """Takes in what the plan wants of a model.
+
+        Args:
+            uid: of the model.
+            wish: awake or asleep.
+            expected_start_s: seconds from decision to Ready; None = unknown.
+            replicas: the size of a target whose kind is not watched; None = unknown, or the mirror knows it.
+        """
+        told, wishes = Told(expected_start_s, replicas), self.facts.memory.wishes
+        if wishes.get(uid) is not wish or self.facts.told.get(uid) != told:
+            wishes[uid], self.facts.told[uid] = wish, told
+            self._bell.set()
+
+    def may_be_zero(self, uid: str) -> bool:
+        """Whether the model's target may be scaled to zero right now; True counts as a permission that is used."""
+        now_s = self.clock()
+        if now_s - self.facts.looked_at_s > ROUND_S:
+            self.facts.look(now_s)
+        model = self.facts.models.get(uid)
+        if model is None or uid in self._busy:
+            return False
+        may = turn(self.facts.of(model, now_s), self.timing).may_be_zero
+        if may:
+            self.facts.memory.permit(uid, now_s)
+        return may
+
+    def fault(self, uid: str) -> Fault | None:
+        """What keeps the model from being held although its Service could be routed, if anything."""
+        return self.facts.faults.get(uid)
+
+    # Rounds.
+
+    async def run(self) -> None:
+        """Keeps all routes until cancelled."""
+        try:
+            while True:
+                self._bell.clear()
+                try:
+                    self.start_round(self.clock())
+                except Exception:
+                    # An error of our own must not end the keeping of all routes.
+                    _LOG.exception("route round failed")
+                await asyncio.sleep(_SOONEST_S)
+                try:
+                    await asyncio.wait_for(self._bell.wait(), ROUND_S)
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def round(self, now_s: float) -> None:
+        """One round, waited for."""
+        self.start_round(now_s)
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def start_round(self, now_s: float) -> None:
+        """Begins what is to be done for every model for which nothing is being done.
+
+        While a repair is under way for any model, nothing else is begun.
+        """
+        self.facts.look(now_s)
+        idle = [model for model in self.facts.models.values() if model.uid not in self._busy]
+        known = [(model, self.facts.of(model, now_s)) for model in idle]
+        turns = [(model, facts, turn(facts, self.timing)) for model, facts in known]
+        for model, facts, now in turns:
+            if now.is_repair:
+                self._repairing.add(model.uid)
+                self._begin(model, self._take(model, now.steps, facts))
+        if self._repairing:
+            return
+        for model, facts, now in turns:
+            if now.steps:
+                self._begin(model, self._take(model, now.steps, facts))
+            elif (status := self._news(model, facts)) is not None:
+                self._begin(model, self.writer.tell(model, status))
+
+    async def _take(self, model: InferenceDeployment, steps: Sequence[Step], facts: Facts) -> None:
+        for step in steps:
+            await self.writer.take(model, step, facts, self._start_s(model))
+
+    def _begin(self, model: InferenceDeployment, work: Coroutine[Any, Any, None]) -> None:
+        self._busy.add(model.uid)
+        task = asyncio.create_task(self._finish(model, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, model: InferenceDeployment, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            # An error of our own about one model must not leave the routes of all others alone.
+            _LOG.exception("route not kept", extra={"namespace": model.key.namespace, "model": model.key.name})
+        finally:
+            self._busy.discard(model.uid)
+            self._repairing.discard(model.uid)
+            self._bell.set()
+
+    # The status.
+
+    def _news(self, model: InferenceDeployment, facts: Facts) -> dict[str, Any] | None:
+        """The status where it is not what it should be; mere counts are told every few seconds."""
+        live = self.facts.status(model)
+        status = self.writer.status(model, facts.hold, facts, self._start_s(model))
+        before = {name: live[name] for name in ("route", "hold") if name in live}
+        is_due = facts.now_s - self._counted_at_s.get(model.uid, -math.inf) >= _COUNT_S
+        if status == before or not (is_due or _state(status) != _state(before)):
+            return None
+        self._counted_at_s[model.uid] = facts.now_s
+        return status
+
+    def _start_s(self, model: InferenceDeployment) -> float | None:
+        return self.facts.told.get(model.uid, Told()).expected_start_s
+
+
+def _state(status: dict[str, Any]) -> tuple[object, ...]:
+    hold = status.get("hold") or {}
+    return status.get("route"), hold.get("state"), bool(hold.get("waiting"))
