@@ -21,6 +21,7 @@ from lull.adapters.api import Api, connected
 from lull.adapters.exposition import Exposition
 from lull.adapters.lease import Lease
 from lull.adapters.mirror import Mirror
+from lull.adapters.probing import Prober
 from lull.adapters.prometheus import Prometheus
 from lull.decide.leadership import Terms
 from lull.errors import WatchLost
@@ -30,6 +31,7 @@ from lull.runtime.leader import Leader
 from lull.runtime.loop import Loop, steady_clock
 from lull.runtime.relist import fill_in_time, sweep
 from lull.runtime.reporter import Reporter
+from lull.runtime.router import Router
 from lull.runtime.scaler import Scaler
 from lull.runtime.seat import Seat
 from lull.runtime.upkeep import Upkeep
@@ -58,7 +60,10 @@ async def run(settings: Settings, seat: Seat | None) -> None:
         wake = asyncio.Event()
         mirror = Mirror(on_spec=wake.set, keep_gone_s=settings.rate_window_s, clock=steady_clock())
         prometheus = Prometheus(settings.prometheus_url, settings.prometheus_timeout_s)
+        mirror.home = seat.namespace if seat else None
+        prober = Prober()
         loop = _loop(settings, api, mirror, prometheus, wake)
+        router = Router(api, mirror, prober, settings, loop.clock)
         office = _Office(api, _leader(settings, line, seat) if seat else None)
         if office.leader is not None:
             api.may_write = loop.exposition.leads = office.leader.may_write
@@ -66,10 +71,11 @@ async def run(settings: Settings, seat: Seat | None) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(office.during(_until_signal()))
                 group.create_task(office.during(_serve(app_for(loop, office.leader), settings.health_port)))
-                await office.during(_lead(group, office, loop))
+                await office.during(_lead(group, office, loop, router))
         except* _Stopped:
             _LOG.info("stopped")
         finally:
+            await prober.close()
             prometheus.close()
 
 
@@ -90,7 +96,7 @@ class _Office:
             raise
 
 
-async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop) -> None:
+async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop, router: Router) -> None:
     """Waits until it leads, and begins."""
     if office.leader is not None:
         await office.leader.win()
@@ -98,7 +104,8 @@ async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop) -> None:
     await fill_in_time(office.api, loop.mirror)
     _LOG.info("planning starts", extra={"models": len(loop.mirror.models), "mode": str(loop.settings.mode)})
     # Before kopf: at its end kopf cancels every task that it did not find at its start.
-    for part in (loop.run(), loop.remember(), sweep(office.api, loop.mirror), _watch(loop.mirror)):
+    router.begin()
+    for part in (router.run(), loop.run(), loop.remember(), sweep(office.api, loop.mirror), _watch(loop.mirror)):
         group.create_task(office.during(part))
 
 

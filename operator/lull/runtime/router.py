@@ -56,7 +56,14 @@ class Router:
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Begins without memory: whatever a predecessor sent or permitted may still land."""
+        """As ``begin``."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins without memory, from now on: whatever a predecessor sent or permitted may still land.
+
+        Called again where time has passed since, as in a standby that now leads.
+        """
         self.timing = Timing(lag_s=self.settings.drain_pause_s)
         now_s, quarantine_s = self.clock(), self.timing.quarantine_s
         first, last = self.settings.activator_ports_from, self.settings.activator_ports_to
