@@ -109,3 +109,35 @@ def a_service(name: str = "chat", namespace: str = "demo", *, selector: Mapping[
 def an_autoscaler(name: str = "chat", target: str = "chat", namespace: str = "demo", **ref: Any) -> Body:
     """An HPA or ScaledObject."""
     return an_object(name, namespace, spec={"scaleTargetRef": {"name": target, "kind": "Deployment"} | ref})
+
+
+def a_slice(
+    name: str = "chat-abc",
+    namespace: str = "demo",
+    *,
+    service: str = "chat",
+    ready: tuple[str, ...] = ("10.1.0.1",),
+    leaving: tuple[str, ...] = (),
+    ports: Mapping[str, int] | None = None,
+    **rest: Any,
+) -> Body:
+    """An EndpointSlice as Kubernetes keeps them for a Service."""
+    ends = [{"addresses": [address], "conditions": {"ready": True}} for address in ready]
+    ends += [
+        {"addresses": [at], "conditions": {"ready": False, "serving": True, "terminating": True}} for at in leaving
+    ]
+    labels = {
+        "kubernetes.io/service-name": service,
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
+    numbers = {"http": 8000} if ports is None else ports
+    told = [{"name": name, "port": number, "protocol": "TCP"} for name, number in numbers.items()]
+    return an_object(name, namespace, metadata={"labels": labels}, endpoints=ends, ports=told, **rest)
+
+
+def an_activator(name: str = "act-1", address: str = "10.0.0.1", *, namespace: str = "lull", **rest: Any) -> Body:
+    """A pod of the activator."""
+    labels = {"app.kubernetes.io/name": "lull", "app.kubernetes.io/component": "activator"}
+    body = a_pod(name, namespace, labels=labels, **rest)
+    body["status"]["podIPs"] = [{"ip": address}]
+    return body

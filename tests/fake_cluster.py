@@ -62,19 +62,25 @@ class FakeCluster:
             if request.verb == "POST":
                 return self._create(request.path, json.loads(request.body))
             if request.verb == "DELETE":
-                gone = self.objects.pop(request.path, None)
-                return as_json({"message": "not found"}, 404) if gone is None else as_json({"status": "Success"})
+                return self._delete(request.path, json.loads(request.body or b"{}").get("preconditions", {}))
             sub = next((sub for sub in ("scale", "status") if request.path.endswith(f"/{sub}")), "")
             path = request.path.removesuffix(f"/{sub}")
-            return (
-                self._read(path, sub, request.query.get("labelSelector"))
-                if request.verb == "GET"
-                else self._patch(path, sub, json.loads(request.body))
-            )
+            if request.verb == "GET":
+                return self._read(path, sub, request.query.get("labelSelector"))
+            if request.query.get("fieldManager") == "lull-route" and path in self.objects:
+                # An apply takes away what its manager no longer names.
+                for name in ("route", "hold"):
+                    self.objects[path].get("status", {}).pop(name, None)
+            return self._patch(path, sub, json.loads(request.body))
 
     def writes(self) -> list[tuple[str, str]]:
         """Verbs and paths of all that was written, Events left out."""
         return [(r.verb, r.path) for r in self.sent if r.verb != "GET" and r.path != EVENTS]
+
+    def turn(self) -> int:
+        """A version that no object has had yet."""
+        self._version += 1
+        return self._version
 
     def forget(self) -> None:
         """Starts the record of requests anew."""
@@ -92,6 +98,15 @@ class FakeCluster:
             items = [o for o in within if not is_narrow or o["metadata"].get("namespace") == namespace]
             return as_json({"items": [o for o in items if _is_selected(o, selector)], "metadata": {}})
         return as_json(self._scale_of(found) if sub == "scale" else found)
+
+    def _delete(self, path: str, meant: Body) -> Reply:
+        found = self.objects.get(path)
+        if found is None:
+            return as_json({"message": "not found"}, 404)
+        if any(found["metadata"][name] != value for name, value in meant.items()):
+            return as_json({"message": "the object has been modified"}, 409)
+        del self.objects[path]
+        return as_json({"status": "Success"})
 
     def _create(self, folder: str, body: Body) -> Reply:
         if folder.endswith("/events"):
@@ -115,7 +130,7 @@ class FakeCluster:
                 return as_json({"message": "the object has been modified"}, 409)
         if found is None:
             found = self.objects[path] = {"metadata": {"uid": f"uid-{path}", "generation": 0}, "spec": {}}
-        before = copy.deepcopy(found["spec"])
+        before = copy.deepcopy(found.setdefault("spec", {}))
         _merge(found, change if sub != "scale" else {"spec": change["spec"]})
         if "deployments/" in path:
             found["spec"].setdefault("replicas", 1)

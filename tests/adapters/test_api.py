@@ -12,7 +12,7 @@ import pytest
 
 import virtual_time
 from loopback import Peer, Reply, Request, as_json, kubeconfig, serve
-from lull.adapters.api import Api, Pace, connected, path_of
+from lull.adapters.api import Api, Lane, Pace, connected, path_of
 from lull.errors import BadAnswer, Deposed, Refused, Unreachable
 
 T = TypeVar("T")
@@ -285,8 +285,8 @@ def test_the_fence_is_asked_when_a_write_is_sent_and_not_when_it_is_asked_for() 
     async def act(api: Api) -> list[Any]:
         is_leader = True
         api.may_write = lambda: is_leader
-        api._pace = Pace(per_s=10.0)
-        api._pace._burst_s = 0.0
+        pace = api._paces[Lane.ROUTINE] = Pace(per_s=10.0)
+        pace._burst_s = 0.0
         writes = [asyncio.create_task(api.merge(CHAT, {"n": n})) for n in range(4)]
         await asyncio.sleep(0.25)
         is_leader = False
@@ -372,3 +372,39 @@ def test_a_busy_server_is_sent_a_write_once() -> None:
     with pytest.raises(Refused):
         ask(answer, lambda api: api.merge(CHAT, {}))
     assert asked == 1
+
+
+# Lanes.
+
+
+def test_an_urgent_write_does_not_wait_behind_routine_ones() -> None:
+    """A dead activator is in the slice of every sleeping model, whatever else there is to tell."""
+
+    async def main() -> tuple[list[float], list[float]]:
+        async with connected(writes_per_s=10.0) as api:
+            routine = asyncio.create_task(turns(api._paces[Lane.ROUTINE], 200))
+            await asyncio.sleep(0)
+            urgent = await turns(api._paces[Lane.URGENT], 1000)
+            return urgent, await routine
+
+    with kubeconfig("http://127.0.0.1:1"):
+        urgent, routine = virtual_time.run(main())
+    assert max(urgent) < 2.0
+    assert max(routine) == pytest.approx(18.0)
+
+
+def test_a_deletion_names_what_it_means() -> None:
+    _, _, peer = ask(as_json({}), lambda api: api.delete(CHAT, uid="u", version="7", lane=Lane.URGENT))
+    (request,) = peer.requests
+    assert json.loads(request.body) == {"preconditions": {"uid": "u", "resourceVersion": "7"}}
+
+
+def test_a_deletion_of_what_has_changed_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        ask(as_json({"message": "changed"}, 409), lambda api: api.delete(CHAT, uid="u", version="7"))
+    assert refused.value.status == 409
+
+
+def test_an_apply_may_be_another_managers() -> None:
+    _, _, peer = ask(as_json({}), lambda api: api.apply(CHAT, {}, force=True, manager="lull-route"))
+    assert peer.requests[0].query["fieldManager"] == "lull-route"

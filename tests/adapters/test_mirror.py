@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bodies import a_deployment, a_pod, a_service, an_autoscaler
+from bodies import a_deployment, a_pod, a_service, a_slice, an_autoscaler
 from builders import a_body, a_spec
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import matches
@@ -50,6 +50,7 @@ def test_what_is_fed_is_there_and_what_is_deleted_is_not() -> None:
         Kind.SERVICE: (a_service(), mirror.services),
         Kind.HPA: (an_autoscaler(), mirror.autoscalers[Kind.HPA]),
         Kind.SCALED_OBJECT: (an_autoscaler(), mirror.autoscalers[Kind.SCALED_OBJECT]),
+        Kind.ENDPOINT_SLICE: (a_slice("chat"), mirror.slices),
     }
     assert set(bodies) == set(Kind)
     for number, (kind, (body, held)) in enumerate(bodies.items()):

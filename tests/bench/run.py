@@ -19,6 +19,7 @@ from figures import Figure
 from forecasting import forecasting
 from mirroring import mirroring
 from planning import planning, sizing
+from repairing import repairing
 from replaying import replaying
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +38,7 @@ def main() -> None:
         "planning": planning,
         "sizing": sizing,
         "mirror": mirroring,
+        "routes": repairing,
         "replay": lambda: replaying(whole=asked.all),
     }
     figures = [figure for name, measure in areas.items() if asked.area in (None, name) for figure in measure()]
@@ -48,7 +50,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures speed and memory.")
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
-    parser.add_argument("--area", choices=("forecast", "planning", "sizing", "mirror", "replay"), help="only this one")
+    parser.add_argument(
+        "--area", choices=("forecast", "planning", "sizing", "mirror", "routes", "replay"), help="only this one"
+    )
     return parser.parse_args()
 
 

@@ -9,6 +9,7 @@ from lull.decide.conditions import blocker, conditions, unreadable_conditions
 from lull.model.fleet import Fault, ModelView
 from lull.model.plan import Condition, ConditionStatus, ConditionType
 from lull.model.reason import Reason
+from lull.model.route import Front
 from lull.model.spec import Key
 from lull.settings import Mode
 
@@ -135,7 +136,7 @@ def test_drains_are_promised_only_for_what_others_made(view: ModelView) -> None:
 
 
 def test_no_condition_is_told_twice() -> None:
-    kinds = [c.type for c in conditions(a_view(a_model(capacity=None)), Mode.ENFORCE, None)]
+    kinds = [c.type for c in conditions(a_view(a_model(capacity=None), front=Front("chat", None)), Mode.ENFORCE, None)]
     assert sorted(kinds) == sorted(ConditionType)
 
 

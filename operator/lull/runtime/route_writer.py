@@ -63,8 +63,16 @@ class RouteWriter:
         self, model: InferenceDeployment, hold: Hold | None, facts: Facts, start_s: float | None
     ) -> dict[str, Any]:
         """The status that shall be, as far as it speaks of the route."""
-        waiting = read_waiting(self.mirror.statuses.get(model.key, {}), facts.now_s)
-        return route_status(route_of(facts), hold, expected_start_s=start_s, held=waiting.held, since_s=waiting.since_s)
+        live = self.mirror.statuses.get(model.key, {})
+        waiting = read_waiting(live, facts.now_s)
+        status = route_status(
+            route_of(facts), hold, expected_start_s=start_s, held=waiting.held, since_s=waiting.since_s
+        )
+        before = (live.get("hold") or {}).get("expectedStart")
+        if start_s is None and before is not None and hold is not None:
+            # Nothing was told since the operator's start: what its predecessor knew is better than nothing.
+            status["hold"]["expectedStart"] = before
+        return status
 
     async def _probe(self, model: InferenceDeployment, step: Probe) -> None:
         answers = await asyncio.gather(*(self.prober.ask(who, step.ports, model.uid) for who in step.stand_ins))
