@@ -140,15 +140,16 @@ def test_activators_are_those_of_our_namespace() -> None:
 
 
 def test_the_mirror_rings_for_slices_and_activators_alone() -> None:
-    mirror, rang = Mirror(lambda: None, 60.0, clock=lambda: 0.0), []
-    mirror.on_route = lambda: rang.append(1)
+    mirror = Mirror(lambda: None, 60.0, clock=lambda: 0.0)
+    rang: list[Key | None] = []
+    mirror.on_route = rang.append
     mirror.feed(Kind.POD, a_pod())
     mirror.feed(Kind.SERVICE, a_service())
-    assert len(rang) == 0
+    assert rang == []
     mirror.feed(Kind.ENDPOINT_SLICE, a_slice())
     mirror.feed(Kind.POD, an_activator())
     mirror.feed(Kind.POD, an_activator(), is_gone=True)
-    assert len(rang) == 3
+    assert rang == [CHAT, None, None]
 
 
 def test_slices_are_found_by_their_service_and_forgotten_with_it() -> None:

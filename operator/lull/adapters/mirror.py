@@ -24,7 +24,7 @@ from lull.adapters.objects import (
     read_service,
     read_workload,
 )
-from lull.adapters.slices import Slice, is_activator, read_slice
+from lull.adapters.slices import Slice, is_activator, read_slice, service_of
 from lull.errors import SpecError
 from lull.model.fleet import Fault, Unreadable
 from lull.model.reason import Reason
@@ -58,8 +58,8 @@ class Mirror:
 
     def __init__(self, on_spec: Callable[[], None], keep_gone_s: float, clock: Callable[[], float]) -> None:
         self._on_spec = on_spec
-        self.on_route: Callable[[], None] = lambda: None
-        """Called when an EndpointSlice or a pod of the activator changed."""
+        self.on_route: Callable[[Key | None], None] = lambda _: None
+        """Called when an EndpointSlice changed, with its Service, or a pod of the activator, with None."""
         self.home: str | None = None
         """Lull's own namespace, where its activators are."""
         self._keep_gone_s = keep_gone_s
@@ -146,8 +146,10 @@ class Mirror:
         return [self.slices[key] for key in self._slices_of.get(service, ())]
 
     def _ring(self, kind: Kind, body: Body) -> None:
-        if kind is Kind.ENDPOINT_SLICE or (kind is Kind.POD and is_activator(body)):
-            self.on_route()
+        if kind is Kind.ENDPOINT_SLICE:
+            self.on_route(service_of(body))
+        elif kind is Kind.POD and is_activator(body):
+            self.on_route(None)
 
     def _store(self, kind: Kind, key: Key, body: Body) -> None:
         match kind:

@@ -46,7 +46,7 @@ class Slice:
 
 
 def read_slice(body: Body) -> Slice:
-    """Reads an EndpointSlice; one without a Service belongs to a Service of no name."""
+    """Reads an EndpointSlice."""
     metadata = body["metadata"]
     key, labels = key_of(body), metadata.get("labels") or {}
     endpoints = body.get("endpoints") or ()
@@ -55,7 +55,7 @@ def read_slice(body: Body) -> Slice:
         key=key,
         uid=metadata["uid"],
         version=str(metadata.get("resourceVersion") or ""),
-        service=Key(key.namespace, labels.get(LABEL_SERVICE, "")),
+        service=service_of(body),
         manager=labels.get(LABEL_SLICE_MANAGED_BY, ""),
         owner_uid=next((str(owner["uid"]) for owner in owners if owner.get("kind") == KIND), None),
         ready=_addresses(found for found in endpoints if _is_ready(found)),
@@ -64,6 +64,12 @@ def read_slice(body: Body) -> Slice:
             (port.get("name") or "", int(port["port"])) for port in body.get("ports") or () if port.get("port")
         ),
     )
+
+
+def service_of(body: Body) -> Key:
+    """The Service that an EndpointSlice belongs to; one of no name where it names none."""
+    metadata = body["metadata"]
+    return Key(metadata["namespace"], (metadata.get("labels") or {}).get(LABEL_SERVICE, ""))
 
 
 def own_ready(slices: Iterable[Slice]) -> int | None:

@@ -18,7 +18,7 @@ from lull.decide.support import unsupported
 from lull.model.fleet import Fault
 from lull.model.reason import Reason
 from lull.model.route import Facts, Front, Hold, HoldState, StandIn, Wish
-from lull.model.spec import InferenceDeployment, SleepMode
+from lull.model.spec import InferenceDeployment, Key, SleepMode
 from lull.names import SLICE_MANAGER
 
 _FAMILIES = ("IPv4", "IPv6")
@@ -46,6 +46,8 @@ class RouteFacts:
     models: dict[str, InferenceDeployment] = field(default_factory=dict)
     stand_ins: dict[str, tuple[StandIn, ...]] = field(default_factory=dict)
     """Activators by address family."""
+    services: frozenset[Key] = frozenset()
+    """Services in front of the models."""
     looked_at_s: float = float("-inf")
     _fronts: Mapping[str, Front] = field(default_factory=dict)
     _holds: dict[str, Hold] = field(default_factory=dict)
@@ -61,6 +63,8 @@ class RouteFacts:
             for model in every
             if model.spec.scale_to_zero.mode is not SleepMode.OFF or model.uid in attached or model.uid in self._holds
         }
+        fronts = (service_key(model) for model in self.models.values())
+        self.services = frozenset(key for key in fronts if key is not None)
         self._fronts = fronts_of(self.mirror, every)
         self.stand_ins = {family: activators(self.mirror, family) for family in _FAMILIES}
         attached_first = sorted(

@@ -22,7 +22,7 @@ from lull.decide.route_memory import RouteMemory
 from lull.decide.routes import turn
 from lull.model.fleet import Fault
 from lull.model.route import Facts, Step, Timing, Wish
-from lull.model.spec import InferenceDeployment
+from lull.model.spec import InferenceDeployment, Key
 from lull.runtime.route_facts import RouteFacts, Told
 from lull.runtime.route_writer import RouteWriter
 from lull.settings import Settings
@@ -32,7 +32,9 @@ _LOG = logging.getLogger("lull.router")
 ROUND_S: Final = 1.0
 """Seconds between two rounds where nothing calls for one sooner."""
 
-_SOONEST_S: Final = 0.05
+_SOONEST_S: Final = 0.2
+"""Fewest seconds between two rounds: one over a thousand sleeping models takes a tenth of a second."""
+
 _COUNT_S: Final = 5.0
 """Fewest seconds between two writes that tell nothing but how many wait."""
 
@@ -70,7 +72,7 @@ class Router:
         memory = RouteMemory(self.timing, now_s)
         self.facts = RouteFacts(self.mirror, memory, Ports(first, last, now_s + quarantine_s, quarantine_s))
         self.writer = RouteWriter(self.api, self.mirror, self.prober, memory, self.clock)
-        self.mirror.on_route = self._bell.set
+        self.mirror.on_route = self._hear
 
     # What the planning loop says and asks.
 
@@ -104,6 +106,11 @@ class Router:
     def fault(self, uid: str) -> Fault | None:
         """What keeps the model from being held although its Service could be routed, if anything."""
         return self.facts.faults.get(uid)
+
+    def _hear(self, service: Key | None) -> None:
+        """Other Services' slices change all day; one of a model that is new waits for the next round."""
+        if service is None or service in self.facts.services:
+            self._bell.set()
 
     # Rounds.
 
