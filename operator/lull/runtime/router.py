@@ -66,7 +66,8 @@ class Router:
 
         Called again where time has passed since, as in a standby that now leads.
         """
-        self.timing = Timing(lag_s=self.settings.drain_pause_s)
+        # A shorter pause of the pods makes no kube-proxy faster.
+        self.timing = Timing(lag_s=max(Timing().lag_s, self.settings.drain_pause_s))
         now_s, quarantine_s = self.clock(), self.timing.quarantine_s
         first, last = self.settings.activator_ports_from, self.settings.activator_ports_to
         memory = RouteMemory(self.timing, now_s)
