@@ -50,7 +50,8 @@ def beside(stage: Stage, name: str) -> Replica:
     """A replica that stands by, and has read whom it stands beside."""
     replica = stage.start(name)
     stage.until(lambda: ask(replica, "/readyz") == (200, "standby\n"))
-    time.sleep(1.5)
+    has_read = 'lull_api_requests_total{code="200",resource="leases",verb="GET"}'
+    stage.until(lambda: has_read in ask(replica, "/metrics")[1])
     return replica
 
 
