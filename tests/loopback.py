@@ -96,6 +96,8 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[Peer]:
             pass
 
     class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # of five, as is usual, most of a crowd would wait a second for the next try
+
         def handle_error(self, *_: Any) -> None:
             pass  # a client that has given up is part of the test
 

@@ -63,6 +63,47 @@ def test_an_operator_with_a_wrong_environment_tells_all_faults_and_ends_with_2()
         assert any(variable in line for line in lines)
 
 
+STUBBORN = """
+import asyncio, sys
+from lull.commands import operator
+from lull.errors import WatchLost
+
+operator._LEAVE_S = 0.5
+
+async def stays():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("stays", flush=True)
+
+async def life():
+    asyncio.ensure_future(stays())
+    await asyncio.sleep(0.1)
+    {ends}
+
+sys.exit(operator._lived(life()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "told"),
+    [
+        pytest.param("pass", 0, "", id="told to stop"),
+        pytest.param(
+            "raise ExceptionGroup('', [WatchLost('it is lost')])", 1, "lull: it is lost\n", id="an end of ours"
+        ),
+        pytest.param("raise RuntimeError('a bug')", 1, "RuntimeError: a bug\n", id="a bug"),
+    ],
+)
+def test_an_operator_that_ended_is_not_kept_by_what_does_not(ends: str, code: int, told: str) -> None:
+    """Parts of kopf wait for each other for ever once all are cancelled."""
+    command = [sys.executable, "-c", STUBBORN.format(ends=ends)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout) == (code, "stays\n")
+    assert told in done.stderr
+
+
 def test_a_bad_url_is_a_fault_like_others() -> None:
     done = lull("operator", LULL_PROMETHEUS_URL="prometheus:9090")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

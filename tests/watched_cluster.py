@@ -25,6 +25,7 @@ KINDS = {
     "v1": {"Namespace": "namespaces", "Pod": "pods", "Service": "services", "Event": "events"},
     "apps/v1": {"Deployment": "deployments", "StatefulSet": "statefulsets"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
+    "discovery.k8s.io/v1": {"EndpointSlice": "endpointslices"},
     "lull.dev/v1alpha1": {"InferenceDeployment": "inferencedeployments"},
     "apiextensions.k8s.io/v1": {"CustomResourceDefinition": "customresourcedefinitions"},
 }
@@ -75,6 +76,27 @@ class WatchedCluster(FakeCluster):
     def holder(self) -> str:
         """Who holds the Lease."""
         return str((self.objects.get(LEASE) or {"spec": {}})["spec"].get("holderIdentity", ""))
+
+    def changes(self, path: str, change: Callable[[Body], None]) -> None:
+        """Changes an object while somebody watches."""
+        with self._lock:
+            self._version += 1
+            change(self.objects[path])
+            self.objects[path]["metadata"]["resourceVersion"] = str(self._version)
+            self._happen("MODIFIED", path)
+
+    def drops(self, path: str, *, unseen: bool = False) -> None:
+        """Takes an object away; ``unseen`` tells no watch of it."""
+        with self._lock:
+            self._version += 1
+            self.objects[path]["metadata"]["resourceVersion"] = str(self._version)
+            if not unseen:
+                self._happen("DELETED", path)
+            del self.objects[path]
+
+    def _happen(self, kind: str, path: str) -> None:
+        event = {"type": kind, "object": copy.deepcopy(self.objects[path])}
+        self.happened.append((self._version, path.split("/")[-2], event))
 
     def _tell(self, request: Request) -> None:
         with self._lock:

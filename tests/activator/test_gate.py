@@ -8,6 +8,7 @@ import pytest
 
 import virtual_time
 from lull.activator.gate import Blocked, Endpoint, Gate, HoldPolicy, Passage, Turned
+from lull.hold.limits import Crowd
 from lull.model.spec import Key
 
 ONE, TWO = Endpoint("10.0.0.1", 8080), Endpoint("10.0.0.2", 8080)
@@ -254,3 +255,28 @@ def test_readiness_is_told_once_for_every_time_it_begins() -> None:
         assert told == [1000.0, 1003.0]
 
     told(story)
+
+
+def test_all_gates_of_a_process_share_its_room() -> None:
+    async def story() -> None:
+        crowd = Crowd(limit=2)
+        first, second = (Gate(uid, Key("ns", uid), HoldPolicy(), crowd=crowd) for uid in ("a", "b"))
+        waits = [asyncio.create_task(asks(gate)) for gate in (first, second)]
+        await asyncio.sleep(1)
+        assert crowd.held == 2
+        for gate in (first, second):
+            with pytest.raises(Turned, match="all models"):
+                await asks(gate)
+        first.set_endpoints({"http": [ONE]})
+        await waits[0]
+        assert crowd.held == 1
+        waits.append(asyncio.create_task(asks(second)))
+        await asyncio.sleep(1)
+        assert crowd.held == 2
+        for task in waits:
+            task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert crowd.held == 0
+
+    virtual_time.run(story())

@@ -100,25 +100,29 @@ class Keeper:
     def _take(self, news: News, kind: str, act: Callable[[News], None]) -> None:
         if news.what is What.LISTED:
             self._listed.add(kind)
+            self._bell.set()
         else:
             try:
                 act(news)
             except Exception:
                 # One object must not keep the news of all others from those that wait.
                 _LOG.exception("news could not be taken in", extra={"kind": kind})
-        self._bell.set()
 
     def _model(self, news: News) -> None:
         uid = str(news.body["metadata"]["uid"])
-        if news.what is What.GONE:
+        before, post = self.table.sleepers.get(uid), self._posts.get(uid)
+        if news.what is What.IS:
+            self.table.put_model(news.body)
+        else:
             self.table.drop_model(uid)
-            if post := self._posts.get(uid):
+            if post is not None:
                 post.gate.update(replace(post.gate.policy, blocked=_DELETED))
-            return
-        self.table.put_model(news.body)
-        sleeper, post = self.table.sleepers.get(uid), self._posts.get(uid)
-        if sleeper is not None and post is not None:
-            self._instruct(post, sleeper)
+        now = self.table.sleepers.get(uid)
+        if now is not None and post is not None:
+            self._instruct(post, now)
+        # Most news are of counts, our own among them, and a look at all ports takes a while where there are many.
+        if (before and before.hold) != (now and now.hold):
+            self._bell.set()
 
     def _slice(self, news: News) -> None:
         is_there = news.what is What.IS

@@ -97,6 +97,8 @@ class Reporter:
             _, late = await asyncio.wait(tasks, timeout=within_s)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
 
     def _changed(self, line: _Line) -> None:
         wanted = line.gate.wanted
@@ -113,12 +115,9 @@ class Reporter:
                 line.bell.clear()
                 wait_s = self._due_in_s(line, wanted)
                 if wait_s > 0.0:
-                    await self._listen(line, wait_s)
-                    continue
-                await self._write(line, wanted)
-        except Exception:
-            # An error of our own must not silence the model: the next request begins a new line.
-            _LOG.exception("reporting failed", extra=_about(line.gate.key))
+                    await _listen(line, wait_s)
+                else:
+                    await self._write(line, wanted)
         finally:
             line.task = None
 
@@ -137,14 +136,6 @@ class Reporter:
     def _retry_s(self, line: _Line) -> float:
         return float(min(self.rhythm.retry_s * 2.0 ** min(line.failures - 1, 20), self.rhythm.longest_retry_s))
 
-    async def _listen(self, line: _Line, for_s: float) -> None:
-        """Until something changed, or the time is over; a change of what is told already shortens nothing."""
-        try:
-            async with asyncio.timeout(for_s):
-                await line.bell.wait()
-        except TimeoutError:
-            return
-
     async def _write(self, line: _Line, wanted: tuple[int, float] | None) -> None:
         gate, path = line.gate, path_of(API_VERSION, PLURAL, *line.gate.key, "status")
         line.sent_at_s = gate.clock()
@@ -157,7 +148,8 @@ class Reporter:
                     manager=(MANAGER + self.pod)[:_LONGEST_MANAGER],
                     lane=Lane.URGENT,
                 )
-        except (LullError, TimeoutError) as error:
+        except Exception as error:
+            # An error of our own as well: it must not silence the model.
             self._failed(line, wanted, error)
             return
         line.failures, line.told = 0, wanted
@@ -165,7 +157,7 @@ class Reporter:
             self.meters.reported(gate.key, gate.clock() - line.began_s)
             line.began_s = None
 
-    def _failed(self, line: _Line, wanted: tuple[int, float] | None, error: LullError | TimeoutError) -> None:
+    def _failed(self, line: _Line, wanted: tuple[int, float] | None, error: Exception) -> None:
         gate = line.gate
         if wanted is None and isinstance(error, Refused) and error.status == _NOT_FOUND:
             line.failures, line.told = 0, None  # the model is gone, and its entry with it
@@ -173,7 +165,11 @@ class Reporter:
         line.failures += 1
         line.doubted_until_s = gate.clock() + self.rhythm.doubt_s
         line.told = line.told or wanted  # it may have landed, so it has to be removed
-        _LOG.warning("a report failed", extra=_about(gate.key) | {"error": str(error) or "no answer in time"})
+        if line.failures & (line.failures - 1):
+            return  # the first is told, the second, the fourth and so on: many models fail together
+        ours = None if isinstance(error, LullError | TimeoutError) else error
+        about = _about(gate.key) | {"error": str(error) or "no answer in time"}
+        _LOG.warning("a report failed", extra=about, exc_info=ours)
 
     def _manifest(self, gate: Gate, wanted: tuple[int, float] | None) -> dict[str, Any]:
         about = {"apiVersion": API_VERSION, "kind": KIND}
@@ -189,6 +185,15 @@ class Reporter:
             "expires": _rfc3339(now_s + self.rhythm.expires_s),
         }
         return about | {"metadata": metadata, "status": {"activation": [entry]}}
+
+
+async def _listen(line: _Line, for_s: float) -> None:
+    """Returns when something changed, or when the time is over."""
+    try:
+        async with asyncio.timeout(for_s):
+            await line.bell.wait()
+    except TimeoutError:
+        return
 
 
 def _about(key: Key) -> dict[str, str]:

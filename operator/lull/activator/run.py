@@ -40,17 +40,23 @@ _LAST_WORDS_S: Final = 5.0
 """Of the time to end in, what is kept for removing the entries of this pod."""
 
 
-async def run(settings: ActivatorSettings, host: str | None = None, timing: Timing | None = None) -> None:
-    """Runs the activator until SIGTERM or SIGINT, and then until it may end.
-
-    Args:
-        settings: of the chart.
-        host: address to listen on; None = all.
-        timing: how late things may be.
-    """
+async def run(settings: ActivatorSettings) -> None:
+    """Runs the activator until SIGTERM or SIGINT, and then until it may end."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop, Timing(lag_s=settings.drain_pause_s))
+
+
+async def serve(settings: ActivatorSettings, stop: asyncio.Event, timing: Timing, host: str | None = None) -> None:
+    """Runs the activator until ``stop`` is set, and then until it may end.
+
+    Args:
+        settings: of the chart.
+        stop: tells it to end.
+        timing: how late things may be.
+        host: address to listen on; None = all.
+    """
     open_files = raise_open_files()
     registry = CollectorRegistry()
     async with connected(_WRITES_PER_S) as api:
@@ -62,13 +68,17 @@ async def run(settings: ActivatorSettings, host: str | None = None, timing: Timi
             watching = [asyncio.create_task(_without_end(part)) for part in heeded]
             opening = asyncio.create_task(_without_end(keeper.keep_ports))
             _LOG.info("holding", extra={"pod": settings.pod, "open_files": open_files, "places": keeper.crowd.limit})
-            await stop.wait()
-            end_s = asyncio.get_running_loop().time() + settings.drain_s
-            await until_free(keeper, settings.pod_ip, timing or Timing(lag_s=settings.drain_pause_s), end_s)
-            await _ended(opening)  # or the ports would be opened again
-            await keeper.listeners.close(max(end_s - _LAST_WORDS_S - asyncio.get_running_loop().time(), 0.0))
-            await keeper.reporter.close(_LAST_WORDS_S)
-            await _ended(*watching)
+            try:
+                await stop.wait()
+                end_s = asyncio.get_running_loop().time() + settings.drain_s
+                await until_free(keeper, settings.pod_ip, timing, end_s)
+                await _ended(opening)  # or the ports would be opened again
+                await keeper.listeners.close(max(end_s - _LAST_WORDS_S - asyncio.get_running_loop().time(), 0.0))
+                await keeper.reporter.close(_LAST_WORDS_S)
+            finally:
+                await _ended(opening, *watching)
+                await keeper.listeners.close(0.0)
+                await keeper.reporter.close(0.0)
     _LOG.info("stopped")
 
 

@@ -17,13 +17,14 @@ from lull.errors import SpecError
 from lull.hold.ignore import DEFAULT_PATHS, DEFAULT_USER_AGENTS, Ignore
 from lull.hold.pace import Endpoint
 from lull.hold.policy import Blocked, HoldPolicy
+from lull.model.reason import Reason
 from lull.model.route import Hold, HoldState
 from lull.model.spec import Key, ScaleToZero, parse
 from lull.names import SLICE_MANAGER, SLICE_MANAGER_OF_KUBERNETES
 from lull.settings import parse_duration_s
 
 _LOG = logging.getLogger("lull.table")
-BLOCKING: Final = frozenset({"NoCapacity", "QuotaExceeded", "ImagePull"})
+BLOCKING: Final = frozenset({Reason.NO_CAPACITY, Reason.QUOTA_EXCEEDED, Reason.IMAGE_PULL})
 """Reasons of the condition ``Active`` with which a wake cannot go on."""
 _RANK: Final = {HoldState.ATTACHED: 0, HoldState.PREPARING: 1, HoldState.QUARANTINED: 2}
 

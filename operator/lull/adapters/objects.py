@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from lull.adapters.hindrances import read_hindrance, read_refusal
+from lull.model.hindrance import Hindrance
 from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
 
@@ -15,6 +17,7 @@ Body = Mapping[str, Any]
 _PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy"})
 """Containers that meshes put into pods, as sidecars of either kind."""
 
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
 
@@ -47,6 +50,13 @@ class Pod:
     is_leaving: bool = False
     has_mesh: bool = False
     """Whether a service mesh's proxy takes its traffic."""
+    hindrance: Hindrance | None = None
+    """What keeps it from starting, if anything is known."""
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it may yet become Ready."""
+        return not (self.is_answering or self.is_leaving or self.phase in _ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,8 @@ class Workload:
     selector: Mapping[str, Any]
     body: Body | None
     """The whole object, kept only where Lull owns it and has to compare."""
+    refusal: str | None = None
+    """Why the API server refuses to make its pods; None = it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,7 @@ def read_pod(body: Body) -> Pod:
         is_answering=bool(_turned_true(status, "Ready")),
         is_leaving="deletionTimestamp" in metadata,
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
+        hindrance=read_hindrance(status),
     )
 
 
@@ -125,6 +138,7 @@ def read_workload(body: Body) -> Workload:
         generation=int(metadata.get("generation", 0)),
         selector=spec.get("selector") or {},
         body=body if owner else None,
+        refusal=read_refusal(body.get("status") or {}),
     )
 
 

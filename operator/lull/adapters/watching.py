@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -122,19 +123,24 @@ class Watching:
     async def _watch(self) -> AsyncIterator[News]:
         pauses, version = self.pauses, self._version or ""
         events = self.api.watch(self.path, version, self.selector, for_s=pauses.watch_s, silence_s=pauses.silence_s)
-        async for event in events:
-            told, body = event.get("type"), event.get("object") or {}
-            if told == "ERROR":
-                raise _Outdated(body)
-            self._hear()
-            self._failures = 0
-            if told in {"ADDED", "MODIFIED"}:
-                for news in self._is(body):
+        async with aclosing(events):
+            async for event in events:
+                told, body = event.get("type"), event.get("object") or {}
+                if told == "ERROR":
+                    raise _Outdated(body)
+                self._hear()
+                self._failures = 0
+                for news in self._happened(told, body):
                     yield news
-            elif told == "DELETED":
-                key, uid, _ = _identity(body)
-                yield self._gone(key, uid)
-            self._version = str((body.get("metadata") or {}).get("resourceVersion") or "") or self._version
+                self._version = str((body.get("metadata") or {}).get("resourceVersion") or "") or self._version
+
+    def _happened(self, told: object, body: Mapping[str, Any]) -> Iterator[News]:
+        """What an event tells; a bookmark tells nothing but how far the server has come."""
+        if told in {"ADDED", "MODIFIED"}:
+            yield from self._is(body)
+        elif told == "DELETED":
+            key, uid, _ = _identity(body)
+            yield self._gone(key, uid)
 
     def _is(self, body: Mapping[str, Any]) -> Iterator[News]:
         key, uid, version = _identity(body)

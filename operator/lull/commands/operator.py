@@ -6,10 +6,17 @@ import argparse
 import asyncio
 import os
 import sys
-from typing import Any
+import threading
+import traceback
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from lull.errors import LullError, SettingsError
 from lull.settings import Settings
+
+_LEAVE_S: Final = 5.0
+"""Longest wait for what is left once the operator has ended and given its Lease back: parts of kopf may wait for each
+other for ever when all of them are cancelled, and the process would neither act nor begin anew."""
 
 
 def add_to(commands: Any) -> None:
@@ -38,11 +45,31 @@ def _run(_: argparse.Namespace) -> int:
     from lull.runtime.operator import run
 
     set_up(settings)
+    return _lived(run(settings, seat))
+
+
+def _lived(life: Coroutine[Any, Any, None]) -> int:
+    """Runs it to its end; returns the exit code."""
     code = 0
+    leave = threading.Timer(_LEAVE_S, lambda: os._exit(code))
+    leave.daemon = True
+
+    async def to_its_end() -> None:
+        nonlocal code
+        try:
+            await life
+        except* LullError as group:
+            code = 1
+            for failure in group.exceptions:
+                print(f"lull: {failure}", file=sys.stderr, flush=True)
+        except* Exception:
+            code = 1
+            traceback.print_exc()
+        finally:
+            leave.start()
+
     try:
-        asyncio.run(run(settings, seat))
-    except* LullError as group:
-        for failure in group.exceptions:
-            print(f"lull: {failure}", file=sys.stderr)
-        code = 1
+        asyncio.run(to_its_end())
+    finally:
+        leave.cancel()
     return code

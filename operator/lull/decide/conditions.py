@@ -123,7 +123,7 @@ _SLEEP: Final = {
     "wait in vain; raise it, or set allowLongStart to have clients come back later",
     Reason.START_EXCEEDS_IDLE: "a start takes longer than spec.scaleToZero.idle: it would be starting as often as "
     "resting; raise idle",
-    Reason.SETTLING: "no replica has been Ready for a minute yet",
+    Reason.SETTLING: "no replica has been Ready for long enough yet",
     Reason.DEMAND_UNKNOWN: "nobody knows whether anything is wanted: see MetricsAvailable",
     Reason.IN_USE: "requests arrive",
     Reason.QUIET_TOO_SHORT: "nothing is wanted, but not for long enough yet",

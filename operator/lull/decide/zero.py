@@ -20,7 +20,8 @@ from lull.model.reason import Reason
 from lull.model.spec import SleepMode
 
 GRACE_S: Final = 60.0
-"""Time for which a replica has to have been Ready: what was just deployed or woken is about to be asked something."""
+"""Time for which a replica has to have been Ready, where no shorter silence is asked for: what was just deployed or
+woken is about to be asked something."""
 
 UNLEARNED_IDLE_S: Final = 300.0
 """Silence after which a model sleeps of which not even the worth of a start is known."""
@@ -101,7 +102,7 @@ def _passing(quiet: Quiet, idle_s: F64) -> Objects:
     is_expected = np.isnan(idle_s) & quiet.is_versed & (quiet.keep_to > 0)
     found: Objects = np.select(
         [
-            ~(quiet.ready_for_s >= GRACE_S),
+            ~(quiet.ready_for_s >= np.fmin(GRACE_S, idle_s)),
             np.isnan(quiet.need_exact),
             quiet.need_exact > 0.0,
             ~(quiet.quiet_s >= needed_s),

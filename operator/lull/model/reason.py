@@ -145,3 +145,11 @@ class Reason(StrEnum):
     """No pod of the activator is there to hold requests."""
     HOLDING_PORTS_EXHAUSTED = "HoldingPortsExhausted"
     """All ports of the activator stand for other models."""
+
+    # Wakes: why no pod comes.
+    NO_CAPACITY = "NoCapacity"
+    """No node can take a pod of the model."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """A quota of the namespace leaves no room for a pod of the model."""
+    IMAGE_PULL = "ImagePull"
+    """An image of the pod cannot be had."""
