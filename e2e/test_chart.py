@@ -349,9 +349,14 @@ def test_operator_and_activator_may_do_this_and_nothing_else(rendered: list[dict
         ("autoscaling", "horizontalpodautoscalers"),
         ("keda.sh", "scaledobjects"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("discovery.k8s.io", "endpointslices"),
     ]
     assert found == {
         "watch": {(group, resource, verb) for group, resource in watched for verb in ("list", "watch")},
+        "route": {
+            *(("discovery.k8s.io", "endpointslices", verb) for verb in ("create", "patch", "delete")),
+            ("discovery.k8s.io", "endpointslices/restricted", "create"),
+        },
         "own": {
             ("apps", "deployments", "create"),
             ("apps", "deployments", "get"),
@@ -377,7 +382,8 @@ def test_operator_and_activator_may_do_this_and_nothing_else(rendered: list[dict
     }
 
 
-def test_no_right_is_a_wildcard_or_deletes_or_reads_secrets(tmp_path: Path) -> None:
+def test_no_right_is_a_wildcard_or_reads_secrets_and_only_slices_are_deleted(tmp_path: Path) -> None:
+    """A route that is no longer needed is deleted; whatever else Lull makes goes with its owner."""
     values = tmp_path / "values.yaml"
     targets = [{"apiGroup": "argoproj.io", "resources": ["rollouts"]}, {"apiGroup": "", "resources": ["things"]}]
     values.write_text(json.dumps({"rbac": {"scaleTargets": targets}}))
@@ -385,7 +391,8 @@ def test_no_right_is_a_wildcard_or_deletes_or_reads_secrets(tmp_path: Path) -> N
         assert all(set(rule) == {"apiGroups", "resources", "verbs"} for rule in rules)
         for group, resource, verb in rights(rules):
             assert "*" not in group + resource + verb
-            assert verb not in {"delete", "deletecollection", "escalate", "bind", "impersonate"}
+            assert verb not in {"deletecollection", "escalate", "bind", "impersonate"}
+            assert verb != "delete" or (group, resource) == ("discovery.k8s.io", "endpointslices")
             assert resource != "secrets"
 
 
@@ -399,7 +406,13 @@ def test_adopted_kinds_follow_the_values(tmp_path: Path) -> None:
 
 
 def test_nothing_adopted_means_no_role_for_it() -> None:
-    assert set(roles(render(*NEEDED, "--set-json", "rbac.scaleTargets=[]"))) == {"watch", "own", "report", "hold"}
+    assert set(roles(render(*NEEDED, "--set-json", "rbac.scaleTargets=[]"))) == {
+        "watch",
+        "own",
+        "report",
+        "hold",
+        "route",
+    }
 
 
 def test_every_role_is_bound_to_one_account(rendered: list[dict[str, Any]]) -> None:
