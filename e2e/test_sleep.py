@@ -34,8 +34,8 @@ def test_requests_wake_a_model_and_none_is_lost(namespace: str) -> None:
     )
 
     rates = [*level(3.0, 6), *level(0.0, 80)] * 2
+    sizes = [replicas("digits", namespace)]  # the first request comes before the load says that it has begun
     start(namespace, Target("digits", "digits", rates))
-    sizes = []
     until_s = time.monotonic() + len(rates)
     while time.monotonic() < until_s:
         sizes.append(replicas("digits", namespace))
