@@ -397,3 +397,27 @@ def test_rounds_come_every_tick_and_sooner_when_a_spec_changed(spec_changes: boo
     failing, _ = fail(3, spec_changes=spec_changes)
     apart_s = [later - earlier for earlier, later in pairwise(failing.at_s)]
     assert apart_s == pytest.approx([seconds] * 3)
+
+
+def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
+    """Only the woken model is planned, and nothing is asked of Prometheus."""
+    world = World(rps=0.0)
+    spec = a_spec(mode="Enforce", scaleToZero={"mode": "Enforce", "allowLongStart": True})
+    body = a_body("chat", spec=spec)
+    waits = {"pod": "activator-0", "held": 3, "expires": "2999-01-01T00:00:00Z"}
+    body |= {"status": {"activation": [waits]}}
+    body["metadata"] |= {"resourceVersion": "900"}
+
+    async def lives(api: Api) -> Loop:
+        loop = world._loop(api, "http://127.0.0.1:9")
+        world.mirror.feed(Kind.MODEL, body)
+        assert set(loop.woken) == {CHAT}
+        await loop.wake_now(frozenset(loop.woken), world.now_s)
+        loop.prometheus.close()
+        return loop
+
+    world.cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] = 0
+    world.mirror.feed(Kind.DEPLOYMENT, world.cluster.objects[f"{DEPLOYMENTS}/chat"])
+    world.cluster.do(lives)
+    assert world.size == 1
+    assert world.status["decision"]["reason"] == "Woken"
