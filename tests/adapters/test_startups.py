@@ -22,7 +22,7 @@ def starts(seen: Startups, *bodies: dict[str, Any]) -> list[Start]:
 
 def test_a_start_is_told_in_phases() -> None:
     (start,) = starts(Startups(), a_started_pod(after_s=(2, 5, 63)))
-    assert start == Start("uid-chat", 2.0, 3.0, 58.0, is_cold_node=False)
+    assert start == Start("uid-chat", 2.0, 3.0, 58.0, is_cold_node=False, is_first=True, is_pull_alone=True)
     assert start.total_s == 63.0
 
 
@@ -154,3 +154,23 @@ def test_what_is_remembered_is_bounded() -> None:
     starts(seen, a_started_pod("last", node="last"))
     assert len(seen._there_since_s) == IMAGES_MOST
     assert ("last", "sha256:1") in seen._there_since_s
+
+
+def test_the_first_pull_of_an_image_is_known_as_such() -> None:
+    seen = Startups()
+    (first,) = starts(seen, a_started_pod("a", after_s=COLD, node="node-a"))
+    (second,) = starts(seen, a_started_pod("b", after_s=COLD, created_s=500, node="node-b"))
+    assert (first.is_cold_node, first.is_first) == (True, True)
+    assert (second.is_cold_node, second.is_first) == (True, False)
+
+
+def test_several_that_pull_an_image_at_once_are_all_first() -> None:
+    pods = [a_started_pod(node, after_s=COLD, node=node) for node in ("node-a", "node-b")]
+    assert [start.is_first for start in starts(Startups(), *pods)] == [True, True]
+
+
+def test_an_init_container_may_hide_how_long_a_pull_was() -> None:
+    pod = a_started_pod(after_s=COLD)
+    pod["spec"]["initContainers"] = [{"name": "weights"}]
+    (start,) = starts(Startups(), pod)
+    assert not start.is_pull_alone

@@ -278,3 +278,29 @@ def test_the_normal_law_is_near_enough() -> None:
     z = np.linspace(-6.0, 6.0, 500)
     exact = np.array([NormalDist().cdf(value) for value in z])
     assert np.abs(_normal_share(z) - exact).max() < 2e-4
+
+
+def a_pull(*, is_first: bool = True, is_pull_alone: bool = True) -> Start:
+    """Eight seconds, and fifty-two more for the image."""
+    return Start("m0", 0.0, 52.0, 8.0, is_cold_node=True, is_first=is_first, is_pull_alone=is_pull_alone)
+
+
+def test_the_first_pull_of_an_image_is_not_expected_again() -> None:
+    assert learned(a_pull()).cold_ratio[0] <= 0.05 < learned(a_pull(is_first=False)).cold_ratio[0]
+
+
+def test_a_pull_shows_what_a_start_without_it_takes() -> None:
+    """Else a model would have to start a second time before it may sleep, and never does while it may not."""
+    times = learned(a_pull())
+    assert times.kind_s(0.5, is_cold_node=False)[0] < 20.0
+    assert times.lead_s(0.95)[0] < 60.0
+    assert times.kind_s(0.5, is_cold_node=True)[0] >= 60.0
+
+
+def test_an_init_container_may_have_taken_the_time() -> None:
+    times = learned(a_pull(is_pull_alone=False))
+    assert times.kind_s(0.5, is_cold_node=False)[0] >= 50.0
+
+
+def test_one_start_on_a_warm_node_is_enough_to_know_that_starts_are_short() -> None:
+    assert learned(a_start(8.0)).lead_s(0.95)[0] < 30.0

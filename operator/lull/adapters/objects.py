@@ -48,6 +48,8 @@ class Pod:
     is_answering: bool = False
     """Whether it is Ready, on its way out or not."""
     is_leaving: bool = False
+    has_init: bool = False
+    """Whether containers run before the serving one."""
     has_mesh: bool = False
     """Whether a service mesh's proxy takes its traffic."""
     hindrance: Hindrance | None = None
@@ -121,6 +123,7 @@ def read_pod(body: Body) -> Pod:
         addresses=_addresses(status),
         is_answering=bool(_turned_true(status, "Ready")),
         is_leaving="deletionTimestamp" in metadata,
+        has_init=bool(spec.get("initContainers")),
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
     )

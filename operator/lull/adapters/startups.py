@@ -7,8 +7,9 @@ than it was, and beyond an hour it is left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+import math
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from typing import Final, TypeVar
 
 from lull.adapters.objects import Pod
 from lull.model.start import LONGEST_S, Start
@@ -20,7 +21,7 @@ SKEW_S: Final = 5.0
 """Seconds that clocks of nodes may differ by: a phase that is negative by no more took no time."""
 
 IMAGES_MOST: Final = 50_000
-"""Pairs of node and image that are remembered; the longest known go first."""
+"""Images, and pairs of node and image, that are remembered; the longest known go first."""
 
 _SPARE: Final = 1000
 
@@ -33,6 +34,7 @@ class Startups:
         """Models and pods of theirs that were looked at, by uid."""
         self._models: set[str] = set()
         self._there_since_s: dict[tuple[str, str], float] = {}
+        self._anywhere_since_s: dict[str, float] = {}
 
     def starts_of(self, pods: Mapping[str, Iterable[Pod]]) -> list[Start]:
         """Starts of pods that are Ready for the first time, in that order; failed and absurd ones are left out.
@@ -65,7 +67,15 @@ class Startups:
         if min(phases_s) < -SKEW_S or not 0.0 <= ready_s - created_s <= LONGEST_S:
             return None
         scheduling_s, image_s, loading_s = (max(0.0, phase_s) for phase_s in phases_s)
-        return Start(uid, scheduling_s, image_s, loading_s, is_cold_node=image_s >= PULL_S and self._had_to_pull(pod))
+        return Start(
+            uid,
+            scheduling_s,
+            image_s,
+            loading_s,
+            is_cold_node=image_s >= PULL_S and self._had_to_pull(pod),
+            is_first=pod.image is not None and scheduled_s < self._anywhere_since_s.get(pod.image, math.inf),
+            is_pull_alone=not pod.has_init,
+        )
 
     def _had_to_pull(self, pod: Pod) -> bool:
         """Whether the pod came to its node before any container of its image had run there."""
@@ -77,9 +87,8 @@ class Startups:
         if pod.node is None or pod.image is None or pod.started_at_s is None:
             return
         there, since_s = (pod.node, pod.image), pod.started_at_s
-        self._there_since_s[there] = min(since_s, self._there_since_s.get(there, since_s))
-        if len(self._there_since_s) > IMAGES_MOST:
-            del self._there_since_s[next(iter(self._there_since_s))]
+        _note(self._there_since_s, there, since_s)
+        _note(self._anywhere_since_s, pod.image, since_s)
 
     def _forget_models(self, alive: Collection[str]) -> None:
         if not self._models <= set(alive):
@@ -90,3 +99,12 @@ class Startups:
         """Forgets pods by the hundred: those that the mirror lacks for a moment are not counted twice."""
         if len(self._judged) > 2 * len(live) + _SPARE:
             self._judged &= {(uid, pod.uid) for uid, pod in live}
+
+
+_Known = TypeVar("_Known", bound=Hashable)
+
+
+def _note(since_s: dict[_Known, float], what: _Known, at_s: float) -> None:
+    since_s[what] = min(at_s, since_s.get(what, at_s))
+    if len(since_s) > IMAGES_MOST:
+        del since_s[next(iter(since_s))]

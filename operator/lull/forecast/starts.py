@@ -6,13 +6,16 @@ a prior: the mean is the posterior of a normal mean whose prior is the group's, 
 (Gelman and others, "Bayesian Data Analysis", on hierarchical normal models). Above what the law says stands the longest
 start of late, since node shortages and slow registries are in no law.
 
-Warm nodes had the image, cold ones had to pull it; the two are learned apart. Which kind the next start meets is not
-known, so what is planned with is a quantile of both, mixed by how often each was met. The loop is the only writer.
+Warm nodes had the image, cold ones had to pull it; the two are learned apart. A start on a cold node also shows what
+one on a warm node takes: all of it but the pull, where no init container hides how long that was. Which kind the next
+start meets is not known, so what is planned with is a quantile of both, mixed by how often each was met. The loop is
+the only writer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import ClassVar, Final
 
@@ -41,11 +44,15 @@ PRIOR_MODELS: Final = 2.0
 COLD_TIMES: Final = 3.0
 """Times the prior that a start takes on a node without the image, before any were seen."""
 
-COLD_SHARE: Final = 0.1
-"""Share of starts that meet such a node, before any were seen ..."""
+COLD_SHARE: Final = 0.05
+"""Share of starts that meet such a node, before any were seen: few, as the scheduler prefers nodes with the image, and
+the one that a model has just left has it ..."""
 
 COLD_STARTS: Final = 2.0
 """... and for how many starts that counts."""
+
+_NO_PULL: Final = np.array([1.0, 0.0, 1.0])
+"""What of the phases is left where the image is there."""
 
 _SHORTEST_S: Final = 1.0
 """Kubernetes tells whole seconds."""
@@ -63,14 +70,16 @@ class StartTimes:
         prior_s: median start on a node that has the image, of models of which nothing is known.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ("group", "weight", "mean", "spread", "longest", "phases_s", "met")
+    COLUMNS: ClassVar[tuple[str, ...]] = ("group", "seen", "weight", "mean", "spread", "longest", "phases_s", "met")
 
     def __init__(self, width: int, *, prior_s: float = 60.0) -> None:
         self._priors_s = (prior_s, COLD_TIMES * prior_s)
         self.group: I64 = np.zeros(width, dtype=np.int64)
         """Models that are alike, such as those of one runtime; from 0."""
+        self.seen: F64 = np.zeros(width)
+        """Starts seen, older ones counting less."""
         self.weight: F64 = np.zeros((2, width))
-        """Starts seen on warm and cold nodes, older ones counting less."""
+        """What is known of starts on warm and cold nodes, in starts, older ones counting less."""
         self.mean: F64 = np.zeros((2, width))
         """Mean of ln(seconds)."""
         self.spread: F64 = np.zeros((2, width))
@@ -80,7 +89,7 @@ class StartTimes:
         self.phases_s: F64 = np.full((2, 3, width), np.nan)
         """Mean seconds of scheduling, image and loading; NaN = no start seen."""
         self.met: F64 = np.zeros((2, width))
-        """Starts that met warm and cold nodes, older ones of either kind counting less."""
+        """Starts that met warm and cold nodes, older ones of either kind counting less; first pulls do not count."""
         self._told: dict[float, F64] = {}
 
     def resize(self, width: int) -> None:
@@ -101,23 +110,16 @@ class StartTimes:
     def learn(self, starts: Sequence[Start], columns: Mapping[str, int]) -> None:
         """Takes in starts in the order they came; absurd ones and those of models without a column are left out."""
         taken = [start for start in starts if start.model_uid in columns and _is_sane(start)]
-        if not taken:
-            return
-        at = np.array([columns[start.model_uid] for start in taken], dtype=np.int64)
-        kind = np.array([_COLD if start.is_cold_node else _WARM for start in taken], dtype=np.int64)
-        phases_s = np.array([(start.scheduling_s, start.image_s, start.loading_s) for start in taken])
-        # One start of each model at a time, so that many at once are a few array steps.
-        turn = _turns(at)
-        for now in range(int(turn.max()) + 1):
-            those = turn == now
-            self._learn_one_each(kind[those], at[those], phases_s[those])
+        for starts_each in _in_turn([start for start in taken if start.is_cold_node and start.is_pull_alone]):
+            at, _, phases_s = _columns(starts_each, columns)
+            self._learn_law(np.full(len(at), _WARM), at, phases_s * _NO_PULL)
+        for starts_each in _in_turn(taken):
+            at, kind, phases_s = _columns(starts_each, columns)
+            self._learn_law(kind, at, phases_s)
+            # That no node had the image is true once: it tells nothing of what later starts meet.
+            is_telling = np.array([not (start.is_first and start.is_cold_node) for start in starts_each])
+            self._count(kind, at, phases_s, is_telling)
         self._told.clear()
-
-    @property
-    def seen(self) -> F64:
-        """Starts seen, older ones counting less, (N,)."""
-        seen: F64 = self.met.sum(axis=0)
-        return seen
 
     @property
     def known(self) -> Bools:
@@ -127,7 +129,7 @@ class StartTimes:
     @property
     def cold_ratio(self) -> F64:
         """Chance that a start meets a node without the image, (N,)."""
-        ratio: F64 = (COLD_STARTS * COLD_SHARE + self.met[_COLD]) / (COLD_STARTS + self.seen)
+        ratio: F64 = (COLD_STARTS * COLD_SHARE + self.met[_COLD]) / (COLD_STARTS + self.met.sum(axis=0))
         return ratio
 
     def lead_s(self, quantile: float) -> F64:
@@ -180,20 +182,25 @@ class StartTimes:
             loading_s=loading_s,
         )
 
-    def _learn_one_each(self, kind: I64, at: I64, phases_s: F64) -> None:
-        seconds = np.log(np.maximum(phases_s.sum(axis=1), _SHORTEST_S))
+    def _learn_law(self, kind: I64, at: I64, phases_s: F64) -> None:
+        seconds = _log_of(phases_s)
         weight = MEMORY * self.weight[kind, at] + 1.0
         ahead = seconds - self.mean[kind, at]
         mean = self.mean[kind, at] + ahead / weight
         self.weight[kind, at], self.mean[kind, at] = weight, mean
         self.spread[kind, at] = MEMORY * self.spread[kind, at] + ahead * (seconds - mean)
-        sunk = np.where(np.isinf(self.longest[kind, at]), -np.inf, mean + MEMORY * (self.longest[kind, at] - mean))
-        self.longest[kind, at] = np.maximum(seconds, sunk)
         before_s = self.phases_s[kind, :, at]
         blended_s = before_s + (phases_s - before_s) / weight[:, None]
         self.phases_s[kind, :, at] = np.where(np.isnan(before_s), phases_s, blended_s)
+
+    def _count(self, kind: I64, at: I64, phases_s: F64, is_telling: Bools) -> None:
+        self.seen[at] = MEMORY * self.seen[at] + 1.0
         self.met[:, at] *= MEMORY
-        self.met[kind, at] += 1.0
+        self.met[kind, at] += is_telling
+        mean, longest = self.mean[kind, at], self.longest[kind, at]
+        sunk = np.where(np.isinf(longest), -np.inf, mean + MEMORY * (longest - mean))
+        seconds = np.where(is_telling, _log_of(phases_s), -np.inf)
+        self.longest[kind, at] = np.maximum(seconds, sunk)
 
     def _mixed(self, quantile: float) -> F64:
         """Quantile of the mixture of both kinds, by bisection between the quantiles of the two."""
@@ -235,13 +242,31 @@ def _is_sane(start: Start) -> bool:
     return min(start.scheduling_s, start.image_s, start.loading_s) >= 0.0 and start.total_s <= LONGEST_S
 
 
-def _turns(at: I64) -> I64:
-    """How many equal values came before each, (S,)."""
-    order = np.argsort(at, kind="stable")
-    first = np.searchsorted(at[order], at[order], side="left")
-    turn = np.empty_like(at)
-    turn[order] = np.arange(len(at)) - first
-    return turn
+def _log_of(phases_s: F64) -> F64:
+    """Of (S, 3) phases the ln(seconds) of the whole start, (S,)."""
+    logarithm: F64 = np.log(np.maximum(phases_s.sum(axis=1), _SHORTEST_S))
+    return logarithm
+
+
+def _in_turn(starts: Iterable[Start]) -> list[list[Start]]:
+    """In lists with one start of a model each, so that many at once are a few array steps."""
+    turns: list[list[Start]] = []
+    before: Counter[str] = Counter()
+    for start in starts:
+        if before[start.model_uid] == len(turns):
+            turns.append([])
+        turns[before[start.model_uid]].append(start)
+        before[start.model_uid] += 1
+    return turns
+
+
+def _columns(starts: Sequence[Start], columns: Mapping[str, int]) -> tuple[I64, I64, F64]:
+    """Column of the model, kind of node, and phases, (S,), (S,), (S, 3)."""
+    return (
+        np.array([columns[start.model_uid] for start in starts], dtype=np.int64),
+        np.array([_COLD if start.is_cold_node else _WARM for start in starts], dtype=np.int64),
+        np.array([(start.scheduling_s, start.image_s, start.loading_s) for start in starts]),
+    )
 
 
 def _normal_share(z: F64) -> F64:

@@ -27,6 +27,10 @@ class Start:
     """From there to Ready: process start, weights, warm-up."""
     is_cold_node: bool
     """Whether the image had to be pulled."""
+    is_first: bool = False
+    """Whether no node had the image: that the first one has to pull it tells nothing of those after it."""
+    is_pull_alone: bool = False
+    """Whether nothing but the pull and volumes came before the server's container: no init container."""
 
     @property
     def total_s(self) -> float:
