@@ -91,10 +91,17 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         capacity=able.evidence,
     )
     known_at_s = memory.history.known_at_s(facts.uids)
-    plans = _undecided(snapshot, settings)
+    plans = _undecided(snapshot, settings, now_s)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
-        said = conditions(model, modes[i], demand.age_s, has_capacity=bool(able.is_known[i]), sleep=resting.why[i])
+        said = conditions(
+            model,
+            modes[i],
+            demand.age_s,
+            now_s=now_s,
+            has_capacity=bool(able.is_known[i]),
+            sleep=resting.why[i],
+        )
         foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
         plans[model.key] = ModelPlan(
             model.key,
@@ -217,13 +224,13 @@ def _foreseen(
     )
 
 
-def _undecided(snapshot: Snapshot, settings: Settings) -> dict[Key, ModelPlan]:
+def _undecided(snapshot: Snapshot, settings: Settings, now_s: float) -> dict[Key, ModelPlan]:
     """Plans of what has nothing to decide about: models without a target, specs that cannot be read."""
     plans = {}
     for model in snapshot.models:
         if model.target is None:
             mode = mode_of(model, settings)
-            said = conditions(model, mode, None)
+            said = conditions(model, mode, None, now_s=now_s)
             plans[model.key] = ModelPlan(model.key, mode, None, _NOTHING_KNOWN, None, said)
     for broken in snapshot.unreadable:
         said = unreadable_conditions(broken.fault)

@@ -334,3 +334,32 @@ class LabelIndex(RuleBasedStateMachine):
 
 test_the_label_index_finds_what_a_scan_finds = LabelIndex.TestCase
 test_the_label_index_finds_what_a_scan_finds.settings = settings(max_examples=25, stateful_step_count=25)
+
+
+# What comes in the way of a start.
+
+
+def lost(version: int) -> dict[str, Any]:
+    pod = a_pod(ready=False, phase="Pending", version=version)
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    return pod | {"status": {"phase": "Pending", "conditions": [unscheduled]}}
+
+
+def refused(version: int) -> dict[str, Any]:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: gpus"}
+    return a_deployment(version=version) | {"status": {"conditions": [failure]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "smooth", "hindered"),
+    [(Kind.POD, a_pod(ready=False), lost), (Kind.DEPLOYMENT, a_deployment(), refused)],
+    ids=["pod", "workload"],
+)
+def test_what_comes_in_the_way_of_a_start_is_told_once(kind: Kind, smooth: dict[str, Any], hindered: Any) -> None:
+    mirror, told = Watched().mirror, list[str]()
+    mirror.on_obstacle = told.append
+    mirror.feed(kind, smooth)
+    assert told == []
+    for version in (7, 8):
+        mirror.feed(kind, hindered(version))
+    assert told == ["demo"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from builders import a_model, a_view, an_owned_model, silence, some_signals
+from builders import START_S, a_model, a_view, an_owned_model, silence, some_signals
 from lull.decide.conditions import blocker, conditions, unreadable_conditions
 from lull.model.fleet import Fault, ModelView
+from lull.model.hindrance import Attempt, Hindrance, Obstacle
 from lull.model.plan import Condition, ConditionStatus, ConditionType
 from lull.model.reason import Reason
-from lull.model.route import Front
+from lull.model.route import Front, ServiceShape
 from lull.model.spec import Key
 from lull.settings import Mode
 
@@ -24,7 +25,7 @@ REFUSED = Fault(Reason.TEMPLATE_REFUSED, "no such field")
 def told(
     view: ModelView, kind: ConditionType, mode: Mode = Mode.ENFORCE, known_s_ago: float | None = None
 ) -> Condition:
-    (found,) = (c for c in conditions(view, mode, known_s_ago) if c.type is kind)
+    (found,) = (c for c in conditions(view, mode, known_s_ago, now_s=START_S) if c.type is kind)
     return found
 
 
@@ -132,20 +133,20 @@ def test_a_missing_drain_is_told_with_the_mend(drains: bool, status: ConditionSt
 @pytest.mark.parametrize("view", [a_view(OWNED, drains=False), a_view(replicas=None)])
 def test_drains_are_promised_only_for_what_others_made(view: ModelView) -> None:
     """Owned pods always pause, and what is not there cannot."""
-    assert ConditionType.DRAIN_MISSING not in {c.type for c in conditions(view, Mode.ENFORCE, None)}
+    assert ConditionType.DRAIN_MISSING not in {c.type for c in conditions(view, Mode.ENFORCE, None, now_s=START_S)}
 
 
 def test_no_condition_is_told_twice() -> None:
     view = a_view(a_model(capacity=None), front=Front("chat", None))
-    kinds = [c.type for c in conditions(view, Mode.ENFORCE, None, sleep=Reason.MAY_SLEEP)]
+    kinds = [c.type for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, sleep=Reason.MAY_SLEEP)]
     assert sorted(kinds) == sorted(ConditionType)
 
 
 def test_a_capacity_that_is_not_stated_is_told_whether_it_is_known() -> None:
-    assert ConditionType.CAPACITY_KNOWN not in {c.type for c in conditions(a_view(), Mode.ENFORCE, None)}
+    assert ConditionType.CAPACITY_KNOWN not in {c.type for c in conditions(a_view(), Mode.ENFORCE, None, now_s=START_S)}
     view = a_view(a_model(capacity=None))
     told_by = {
-        known: {c.type: c for c in conditions(view, Mode.ENFORCE, None, has_capacity=known)}[
+        known: {c.type: c for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, has_capacity=known)}[
             ConditionType.CAPACITY_KNOWN
         ]
         for known in (False, True)
@@ -202,7 +203,7 @@ def test_a_broken_spec_is_neither_ready_nor_scaled() -> None:
     ],
 )
 def test_asleep_is_ready_and_not_active(view: ModelView, status: ConditionStatus, reason: Reason) -> None:
-    told = {c.type: c for c in conditions(view, Mode.ENFORCE, None, sleep=Reason.ASLEEP)}
+    told = {c.type: c for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, sleep=Reason.ASLEEP)}
     active = told[ConditionType.ACTIVE]
     assert (active.status, active.reason) == (status, reason)
     assert (told[ConditionType.READY].status is TRUE) == (reason is not Reason.NO_READY_PODS)
@@ -211,12 +212,53 @@ def test_asleep_is_ready_and_not_active(view: ModelView, status: ConditionStatus
 
 @pytest.mark.parametrize("reason", [Reason.START_EXCEEDS_HOLD, Reason.IN_USE, Reason.SERVICE_HEADLESS])
 def test_what_keeps_a_model_awake_is_told_with_the_mend(reason: Reason) -> None:
-    told = {c.type: c for c in conditions(a_view(), Mode.ENFORCE, None, sleep=reason)}[ConditionType.SLEEP_ALLOWED]
+    told = {c.type: c for c in conditions(a_view(), Mode.ENFORCE, None, now_s=START_S, sleep=reason)}[
+        ConditionType.SLEEP_ALLOWED
+    ]
     assert (told.status, told.reason) == (FALSE, reason)
     assert told.message
 
 
 def test_recommend_says_that_it_would_sleep() -> None:
     model = a_model(scaleToZero={"mode": "Recommend"})
-    told = {c.type: c for c in conditions(a_view(model), Mode.ENFORCE, None, sleep=Reason.MAY_SLEEP)}
+    told = {c.type: c for c in conditions(a_view(model), Mode.ENFORCE, None, now_s=START_S, sleep=Reason.MAY_SLEEP)}
     assert "Recommend" in told[ConditionType.SLEEP_ALLOWED].message
+
+
+# Starts that will not be.
+
+NO_NODE = Attempt("chat-0", Hindrance(Obstacle.NODE, "0/3 nodes are available", START_S - 60.0))
+
+
+def told_of(view: ModelView) -> dict[ConditionType, Condition]:
+    return {c.type: c for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, sleep=Reason.SETTLING)}
+
+
+def test_a_start_that_nothing_comes_of_says_why() -> None:
+    told = told_of(a_view(replicas=1, ready=0, attempts=(NO_NODE,)))
+    for kind in (ConditionType.READY, ConditionType.ACTIVE):
+        assert (told[kind].status, told[kind].reason) == (ConditionStatus.FALSE, Reason.NO_CAPACITY)
+        assert "0/3 nodes are available" in told[kind].message
+
+
+def test_a_quota_that_leaves_no_room_is_named() -> None:
+    refusal = 'pods "chat-1" is forbidden: exceeded quota: gpus'
+    told = told_of(a_view(replicas=1, ready=0, refusal=refusal))
+    assert told[ConditionType.ACTIVE].reason is Reason.QUOTA_EXCEEDED
+
+
+def test_what_keeps_further_replicas_from_coming_makes_no_model_unready() -> None:
+    told = told_of(a_view(replicas=2, ready=1, attempts=(NO_NODE,), refusal="exceeded quota: gpus"))
+    assert told[ConditionType.READY].status is ConditionStatus.TRUE
+    assert told[ConditionType.ACTIVE].status is ConditionStatus.TRUE
+
+
+def test_nobody_is_hindered_where_nothing_is_wanted() -> None:
+    view = a_view(replicas=0, ready=0, is_held=True, refusal="exceeded quota: gpus")
+    assert told_of(view)[ConditionType.ACTIVE].reason is Reason.ASLEEP
+
+
+def test_a_model_for_which_the_activator_has_no_port_is_told_so() -> None:
+    told = told_of(a_view(front=Front("chat", ServiceShape(), has_ports=False)))[ConditionType.ROUTE_SUPPORTED]
+    assert (told.status, told.reason) == (ConditionStatus.FALSE, Reason.HOLDING_PORTS_EXHAUSTED)
+    assert "activator.ports" in told.message

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import a_model, a_view
+from builders import START_S, a_model, a_view
 from lull.decide.conditions import conditions
 from lull.decide.support import unsupported
 from lull.model.plan import ConditionStatus, ConditionType
@@ -73,11 +73,15 @@ def test_a_service_that_cannot_be_routed_is_told_with_its_mend(
 def test_the_condition_says_whether_the_model_can_sleep(
     front: Front, status: ConditionStatus, reason: Reason, says: str
 ) -> None:
-    (told,) = (c for c in conditions(a_view(a_model(), front=front), Mode.ENFORCE, None) if c.type == "RouteSupported")
+    (told,) = (
+        c
+        for c in conditions(a_view(a_model(), front=front), Mode.ENFORCE, None, now_s=START_S)
+        if c.type == "RouteSupported"
+    )
     assert (told.status, told.reason) == (status, reason)
     assert says in told.message
 
 
 def test_models_that_never_sleep_are_told_nothing_of_routes() -> None:
-    kinds = {c.type for c in conditions(a_view(), Mode.ENFORCE, None)}
+    kinds = {c.type for c in conditions(a_view(), Mode.ENFORCE, None, now_s=START_S)}
     assert ConditionType.ROUTE_SUPPORTED not in kinds

@@ -20,6 +20,7 @@ from lull.adapters.api import Api
 from lull.adapters.exposition import Exposition
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.prometheus import Prometheus
+from lull.decide.hinder import PATIENCE_S
 from lull.memory import Memory
 from lull.model.costs import Lesson
 from lull.model.fleet import Fault
@@ -421,3 +422,24 @@ def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
     world.cluster.do(lives)
     assert world.size == 1
     assert world.status["decision"]["reason"] == "Woken"
+
+
+@pytest.mark.parametrize(("held", "is_round"), [(3, True), (0, False)])
+def test_a_start_that_meets_an_obstacle_is_told_soon_to_those_who_wait(held: int, is_round: bool) -> None:
+    """Where nobody waits, the next tick is soon enough."""
+    world = World(rps=0.0)
+    waits = {"pod": "activator-0", "held": held, "expires": "2999-01-01T00:00:00Z"}
+    body = a_body("chat", spec=a_spec(mode="Enforce", scaleToZero={"mode": "Enforce"}))
+    body |= {"status": {"activation": [waits]}}
+    body["metadata"] |= {"resourceVersion": "900"}
+
+    async def meets_an_obstacle() -> bool:
+        api: Any = SimpleNamespace(requests={})
+        loop = world._loop(api, "http://127.0.0.1:9")
+        world.mirror.feed(Kind.MODEL, body)
+        loop.wake.clear()
+        world.mirror.on_obstacle("demo")
+        await asyncio.sleep(PATIENCE_S + 0.1)
+        return loop.wake.is_set()
+
+    assert virtual_time.run(meets_an_obstacle()) is is_round

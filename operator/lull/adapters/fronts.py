@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from lull.adapters.mirror import Mirror
 from lull.adapters.slices import stand_in
@@ -12,12 +13,15 @@ from lull.model.spec import InferenceDeployment, Key, SleepMode
 from lull.names import ACTIVATOR_LABELS
 
 
-def fronts_of(mirror: Mirror, models: Sequence[InferenceDeployment]) -> dict[str, Front]:
-    """Fronts of the models that may sleep, or would if they might, by uid."""
+def fronts_of(
+    mirror: Mirror, models: Sequence[InferenceDeployment], portless: Collection[str] = ()
+) -> dict[str, Front]:
+    """Fronts of the models that may sleep, or would if they might, by uid; ``portless`` ones found no port."""
     sharers = _sharers(models)
     has_activator = any(found.is_ready for family in ("IPv4", "IPv6") for found in activators(mirror, family))
     sleepers = (model for model in models if model.spec.scale_to_zero.mode is not SleepMode.OFF)
-    return {model.uid: _front(mirror, model, sharers, has_activator=has_activator) for model in sleepers}
+    fronts = {model.uid: _front(mirror, model, sharers, has_activator=has_activator) for model in sleepers}
+    return {uid: replace(front, has_ports=False) if uid in portless else front for uid, front in fronts.items()}
 
 
 def activators(mirror: Mirror, family: str) -> tuple[StandIn, ...]:

@@ -63,6 +63,8 @@ class Mirror:
         """Called when an EndpointSlice changed, with its Service, or a pod of the activator, with None."""
         self.on_wake: Callable[[Key], None] = lambda _: None
         """Called when requests have begun to wait for a model."""
+        self.on_obstacle: Callable[[str], None] = lambda _: None
+        """Called when something came in the way of a start, with the namespace."""
         self.home: str | None = None
         """Lull's own namespace, where its activators are."""
         self._keep_gone_s = keep_gone_s
@@ -161,15 +163,18 @@ class Mirror:
             case Kind.POD:
                 self._store_pod(key, body)
             case Kind.DEPLOYMENT | Kind.STATEFUL_SET:
-                self.workloads[kind][key] = read_workload(body)
+                before = self.workloads[kind].get(key)
+                found = self.workloads[kind][key] = read_workload(body)
+                if found.refusal is not None and (before is None or before.refusal is None):
+                    self.on_obstacle(key.namespace)
             case Kind.SERVICE:
                 self.services[key] = read_service(body)
             case Kind.HPA | Kind.SCALED_OBJECT:
                 self.autoscalers[kind][key] = read_autoscaler(body, str(kind))
             case Kind.ENDPOINT_SLICE:
                 self._drop_slice(key)
-                found = self.slices[key] = read_slice(body)
-                self._slices_of[found.service].add(key)
+                read = self.slices[key] = read_slice(body)
+                self._slices_of[read.service].add(key)
 
     def _store_model(self, key: Key, body: Body) -> None:
         before = self.models.get(key)
@@ -188,12 +193,15 @@ class Mirror:
             self._on_spec()
 
     def _store_pod(self, key: Key, body: Body) -> None:
+        before = self.pods.get(key)
         self._unlabel(key)
         # A StatefulSet's pod comes back under its name, and its series go on.
         self._gone.get(key.namespace, {}).pop(key, None)
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
+        if pod.hindrance is not None and (before is None or before.hindrance is None):
+            self.on_obstacle(key.namespace)
 
     def _bury(self, uid: str) -> None:
         """Remembers a deletion for a while: a list that was begun before it would bring the object back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
 from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
+from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import HoldState
 from lull.model.spec import InferenceDeployment, Key
@@ -61,12 +62,24 @@ def snapshot_of(
     faults: Mapping[Key, tuple[Fault, ...]],
     scale_faults: Mapping[Key, Fault],
     now_s: float,
+    *,
+    portless: Collection[str] = (),
 ) -> Snapshot:
-    """Everything that was seen of the models that were located, as one frozen value."""
+    """Everything that was seen of the models that were located, as one frozen value.
+
+    Args:
+        mirror: the cluster.
+        located: the models, with their targets and pods.
+        signals: what their servers reported; a model that is missing was not measured.
+        faults: what went wrong with their objects.
+        scale_faults: why the API server refused their last change of size.
+        now_s: seconds since 1970.
+        portless: uids of models for which the activator has no port left.
+    """
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
     holders = _holders(models)
     contenders = _contenders(mirror)
-    fronts = fronts_of(mirror, models)
+    fronts = fronts_of(mirror, models, portless)
     views = []
     for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
         at, status = located[model.key], mirror.statuses.get(model.key, {})
@@ -86,6 +99,8 @@ def snapshot_of(
                 front=fronts.get(model.uid),
                 is_held=is_held,
                 waiting=waiting,
+                attempts=_attempts(at),
+                refusal=at.workload.refusal if at.workload else None,
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))
@@ -125,6 +140,14 @@ def _target(at: Located) -> Target | None:
         ready_since_s=min(since_s, default=None),
         revision=_revision(at.pods.ready),
     )
+
+
+def _attempts(at: Located) -> tuple[Attempt, ...]:
+    """Told only while nothing is Ready, as nobody asks for them before."""
+    if at.pods.ready:
+        return ()
+    found = (Attempt(pod.key.name, pod.hindrance) for pod in at.pods.live if pod.is_attempt)
+    return tuple(sorted(found, key=lambda attempt: attempt.pod))
 
 
 def _revision(pods: Iterable[Pod]) -> str | None:

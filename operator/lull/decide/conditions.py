@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lull.decide.hinder import blocked_by
 from lull.decide.support import unsupported
 from lull.model.fleet import Fault, ModelView
 from lull.model.plan import Condition, ConditionStatus, ConditionType
@@ -18,6 +19,7 @@ def conditions(
     mode: Mode,
     known_s_ago: float | None,
     *,
+    now_s: float,
     has_capacity: bool = False,
     sleep: Reason | None = None,
 ) -> tuple[Condition, ...]:
@@ -27,10 +29,12 @@ def conditions(
         model: what was seen.
         mode: mode in force.
         known_s_ago: seconds since demand was last known; None = never.
+        now_s: seconds since 1970.
         has_capacity: whether it is known what a replica can do; told where the spec does not say it.
         sleep: why the model may sleep, or may not; None where sleep is off.
     """
-    found = [_ready(model), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
+    hindrance = _hindrance(model, now_s)
+    found = [_ready(model, hindrance), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
     if not model.deployment.spec.capacity.is_stated:
         found.append(_capacity_known(has_capacity))
     if not model.deployment.is_owner and model.target is not None:
@@ -38,7 +42,7 @@ def conditions(
     if model.front is not None:
         found.append(_route_supported(model.front))
     if sleep is not None:
-        found += [_active(model), _sleep_allowed(model, sleep)]
+        found += [_active(model, hindrance), _sleep_allowed(model, sleep)]
     return tuple(found)
 
 
@@ -76,7 +80,7 @@ def blocker(model: ModelView) -> Fault | None:
     return None
 
 
-def _ready(model: ModelView) -> Condition:
+def _ready(model: ModelView, hindrance: Fault | None) -> Condition:
     fault, target = _trouble(model), model.target
     if target is None or fault is not None:
         fault = fault or _no_target(model)
@@ -88,19 +92,32 @@ def _ready(model: ModelView) -> Condition:
         message = f"{model.deployment.target} was scaled to zero; scale it up to serve again"
         return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO_BY_HAND, message)
     message = f"{target.ready} of {target.replicas} replicas are Ready"
+    if hindrance is not None:
+        return Condition(
+            ConditionType.READY, ConditionStatus.FALSE, hindrance.reason, f"{message}: {hindrance.message}"
+        )
     if target.ready == 0:
         return Condition(ConditionType.READY, ConditionStatus.FALSE, Reason.NO_READY_PODS, message)
     reason = Reason.SERVING if target.ready >= target.replicas else Reason.REPLICAS_STARTING
     return Condition(ConditionType.READY, ConditionStatus.TRUE, reason, message)
 
 
-def _active(model: ModelView) -> Condition:
+def _hindrance(model: ModelView, now_s: float) -> Fault | None:
+    """Why none of the replicas that are wanted will come, where that is known."""
+    if model.target is None or model.target.replicas == 0 or model.target.ready > 0:
+        return None
+    return blocked_by(model.attempts, model.refusal, now_s)
+
+
+def _active(model: ModelView, hindrance: Fault | None) -> Condition:
     """Asleep is Ready and not Active."""
     target = model.target
     if target is not None and target.replicas == 0 and model.is_held:
         waiting = f"{model.waiting} requests wait" if model.waiting else "nothing waits"
         message = f"no replica runs; {waiting} at the activator"
         return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.ASLEEP, message)
+    if hindrance is not None:
+        return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, hindrance.reason, hindrance.message)
     if target is None or target.ready == 0:
         message = "no replica is Ready"
         return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.NO_READY_PODS, message)
@@ -186,8 +203,15 @@ def _capacity_known(is_known: bool) -> Condition:  # noqa: FBT001 - the only arg
     )
 
 
+_OUT_OF_PORTS: Final = Fault(
+    Reason.HOLDING_PORTS_EXHAUSTED,
+    "all ports of the activator stand for other models; widen activator.ports in the chart",
+)
+"""No part of ``unsupported``: a model that stopped wanting a port for it would never be given one that gets free."""
+
+
 def _route_supported(front: Front) -> Condition:
-    fault = unsupported(front)
+    fault = unsupported(front) or (None if front.has_ports else _OUT_OF_PORTS)
     if fault is not None:
         message = f"{fault.message}; until then the model keeps at least one replica"
         return Condition(ConditionType.ROUTE_SUPPORTED, ConditionStatus.FALSE, fault.reason, message)

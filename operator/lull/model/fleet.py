@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import Front
 from lull.model.spec import InferenceDeployment, Key
@@ -101,6 +102,10 @@ class ModelView:
     """Whether the activators answer for it where no own pod does."""
     waiting: int = 0
     """Requests that wait at the activators."""
+    attempts: tuple[Attempt, ...] = ()
+    """Its pods that may yet become Ready."""
+    refusal: str | None = None
+    """Why the API server refuses to make pods of the target; None = it does not, as far as is known."""
 
     @property
     def key(self) -> Key:

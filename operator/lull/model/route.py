@@ -100,6 +100,8 @@ class Front:
     """Whether a pod behind it has a mesh's proxy."""
     has_activator: bool = True
     """Whether a pod of the activator is there."""
+    has_ports: bool = True
+    """Whether the activator has a port for each of the Service's, as far as that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ _REFUSALS = {
     Reason.OBJECT_NOT_OURS,
     Reason.SPEC_UNREADABLE,
     Reason.SCALE_REFUSED,
+    Reason.NO_CAPACITY,
+    Reason.QUOTA_EXCEEDED,
+    Reason.IMAGE_PULL,
 }
 
 _NO_NEWS = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lull.adapters.exposition import Exposition
+from lull.adapters.holds import read_waiting
 from lull.adapters.mirror import Mirror
 from lull.adapters.objects import Pod
 from lull.adapters.prometheus import Prometheus
@@ -21,6 +22,7 @@ from lull.adapters.snapshot import Located, is_watched, locate, snapshot_of
 from lull.adapters.startups import Startups
 from lull.adapters.telemetry import read_signals
 from lull.cycle import plan_cycle
+from lull.decide.hinder import PATIENCE_S
 from lull.memory import Memory
 from lull.model.fleet import Fault, Snapshot
 from lull.model.history import History
@@ -93,6 +95,7 @@ class Loop:
         self.memory = Memory(history, self.settings.forecast_step_s, cold_start_s=self.settings.cold_start_s)
         self.backfill = Backfill(self.prometheus, self.memory, self.settings)
         self.mirror.on_wake = self._ring
+        self.mirror.on_obstacle = self._look_again
 
     async def run(self) -> None:
         """Plans until cancelled."""
@@ -143,10 +146,17 @@ class Loop:
         asleep = {key: at for key, at in located.items() if at.replicas == 0}
         if not asleep:
             return
-        snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s)
+        snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s, portless=self.router.portless)
         async with self.memory_lock:
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
         await asyncio.gather(*(self._act_on(plan.models[key], now_s) for key in asleep))
+
+    def _look_again(self, namespace: str) -> None:
+        """Who waits for a start that will not be is told so by the next round; that need not wait for its tick."""
+        now_s = self.clock()
+        statuses = (status for key, status in self.mirror.statuses.items() if key.namespace == namespace)
+        if any(read_waiting(status, now_s).held for status in statuses):
+            asyncio.get_running_loop().call_later(PATIENCE_S, self.wake.set)
 
     def _ring(self, key: Key) -> None:
         self.woken.setdefault(key, self.clock())
@@ -203,7 +213,8 @@ class Loop:
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
-        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults, now_s), pods
+        portless = self.router.portless
+        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults, now_s, portless=portless), pods
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.

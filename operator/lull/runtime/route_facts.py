@@ -15,8 +15,6 @@ from lull.decide.ports import Ports
 from lull.decide.route_memory import RouteMemory
 from lull.decide.routes import wants_ports
 from lull.decide.support import unsupported
-from lull.model.fleet import Fault
-from lull.model.reason import Reason
 from lull.model.route import Facts, Front, Hold, HoldState, StandIn, Wish
 from lull.model.spec import InferenceDeployment, Key, SleepMode
 from lull.names import SLICE_MANAGER
@@ -41,7 +39,7 @@ class RouteFacts:
     memory: RouteMemory
     ports: Ports
     told: dict[str, Told] = field(default_factory=dict)
-    faults: dict[str, Fault] = field(default_factory=dict)
+    portless: set[str] = field(default_factory=set)
     """Models for which no ports are free."""
     models: dict[str, InferenceDeployment] = field(default_factory=dict)
     stand_ins: dict[str, tuple[StandIn, ...]] = field(default_factory=dict)
@@ -72,9 +70,9 @@ class RouteFacts:
         )
         self.ports.see({uid: hold.ports for uid, hold in attached_first}, now_s)
         self.memory.forget(set(self.models), {who.incarnation for f in self.stand_ins.values() for who in f})
-        for kept in (self.told, self.faults):
-            for uid in kept.keys() - self.models.keys():
-                del kept[uid]
+        for uid in self.told.keys() - self.models.keys():
+            del self.told[uid]
+        self.portless &= self.models.keys()
         self.looked_at_s = now_s
 
     def status(self, model: InferenceDeployment) -> Mapping[str, Any]:
@@ -113,15 +111,11 @@ class RouteFacts:
         return replace(hold, ports=tuple(port for port in hold.ports if self.ports.is_of(port, uid)))
 
     def _with_offer(self, uid: str, facts: Facts) -> Facts:
-        self.faults.pop(uid, None)
+        self.portless.discard(uid)
         if facts.service_ports is None or not wants_ports(facts):
             return facts
         held = facts.hold.ports if facts.hold is not None else ()
         offer = self.ports.offer(uid, facts.service_ports, held, facts.now_s)
         if offer is None and facts.now_s >= self.ports.opens_at_s:
-            message = (
-                f"all ports {self.ports.first} to {self.ports.last} of the activator stand for other models; "
-                "widen activator.ports"
-            )
-            self.faults[uid] = Fault(Reason.HOLDING_PORTS_EXHAUSTED, message)
+            self.portless.add(uid)
         return replace(facts, offer=offer)

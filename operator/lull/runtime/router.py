@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from lull.adapters.probing import Prober
 from lull.decide.ports import Ports
 from lull.decide.route_memory import RouteMemory
 from lull.decide.routes import turn
-from lull.model.fleet import Fault
 from lull.model.route import Facts, Step, Timing, Wish
 from lull.model.spec import InferenceDeployment, Key
 from lull.runtime.route_facts import RouteFacts, Told
@@ -104,9 +103,10 @@ class Router:
             self.facts.memory.permit(uid, now_s)
         return may
 
-    def fault(self, uid: str) -> Fault | None:
-        """What keeps the model from being held although its Service could be routed, if anything."""
-        return self.facts.faults.get(uid)
+    @property
+    def portless(self) -> Collection[str]:
+        """Uids of models that could be held if the activator had ports for them."""
+        return self.facts.portless
 
     def _hear(self, service: Key | None) -> None:
         """Other Services' slices change all day; one of a model that is new waits for the next round."""
