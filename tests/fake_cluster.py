@@ -166,7 +166,9 @@ def _is_selected(found: Body, selector: str | None) -> bool:
 
 def _merge(into: Body, change: Body) -> None:
     for name, value in change.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
+        if value is None:
+            into.pop(name, None)
+        elif isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
         else:
             into[name] = copy.deepcopy(value)

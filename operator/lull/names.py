@@ -26,6 +26,12 @@ LABEL_SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
 
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""On pods: a ReplicaSet that shrinks deletes those of the lowest cost first; none counts as 0."""
+
+ANNOTATION_MARK: Final = "lull.dev/deletion-cost"
+"""On pods: the deletion cost that Lull gave them. A cost without it is somebody else's."""
+
 ANNOTATION_ADDRESS: Final = "lull.dev/address"
 """On the Lease: host and port at which the leader answers people's questions."""
 

@@ -84,7 +84,7 @@ def test_a_sleeper_gets_its_lower_bound_and_its_service_back() -> None:
     assert cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] == 2
     assert OURS not in cluster.objects
     assert OWN in cluster.objects
-    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own", "hold": None}
+    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own"}
 
 
 def test_first_the_size_then_ready_pods_then_their_listing_and_only_then_our_slice_goes() -> None:

@@ -80,6 +80,7 @@ class Mirror:
         self._slices_of: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
+        self._marked: set[Key] = set()
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
         self._dead: dict[str, float] = {}
 
@@ -136,6 +137,11 @@ class Mirror:
         else:
             keys = {key for key in self.pods if key.namespace == namespace}
         return [self.pods[key] for key in keys if matches(selector, self.pods[key].labels)]
+
+    @property
+    def marked_pods(self) -> list[Pod]:
+        """Pods that carry a deletion cost of Lull's."""
+        return [self.pods[key] for key in self._marked]
 
     def gone_pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
         """Pods that a selector selected and that went a short while ago."""
@@ -200,6 +206,10 @@ class Mirror:
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
+        if pod.is_marked:
+            self._marked.add(key)
+        else:
+            self._marked.discard(key)
         if pod.hindrance is not None and (before is None or before.hindrance is None):
             self.on_obstacle(key.namespace)
 
@@ -214,6 +224,7 @@ class Mirror:
         self._versions.pop((kind, key), None)
         if kind is Kind.POD:
             self._unlabel(key)
+            self._marked.discard(key)
             if pod := self.pods.pop(key, None):
                 self._remember_gone(pod)
         elif kind is Kind.MODEL:

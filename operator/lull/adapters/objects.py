@@ -11,6 +11,7 @@ from lull.adapters.hindrances import read_hindrance, read_refusal
 from lull.model.hindrance import Hindrance
 from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
+from lull.names import ANNOTATION_DELETION_COST, ANNOTATION_MARK
 
 Body = Mapping[str, Any]
 
@@ -54,11 +55,22 @@ class Pod:
     """Whether a service mesh's proxy takes its traffic."""
     hindrance: Hindrance | None = None
     """What keeps it from starting, if anything is known."""
+    replica_set: str | None = None
+    """Uid of the ReplicaSet that made it; None = something else did."""
+    is_marked: bool = False
+    """Whether Lull gave it a deletion cost."""
+    is_priced: bool = False
+    """Whether somebody else did."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it counts as a replica: it has not ended and is not on its way out."""
+        return not (self.is_leaving or self.phase in _ENDED)
 
     @property
     def is_attempt(self) -> bool:
         """Whether it may yet become Ready."""
-        return not (self.is_answering or self.is_leaving or self.phase in _ENDED)
+        return self.is_active and not self.is_answering
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,7 @@ def read_pod(body: Body) -> Pod:
     serving = _serving(metadata, containers)
     statuses = status.get("containerStatuses") or ()
     runs: Body = next((found for found in statuses if found.get("name") == serving.get("name")), {})
+    cost, mark = _told_costs(metadata)
     return Pod(
         key=key_of(body),
         uid=metadata["uid"],
@@ -126,6 +139,9 @@ def read_pod(body: Body) -> Pod:
         has_init=bool(spec.get("initContainers")),
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
+        replica_set=_maker(metadata),
+        is_marked=cost is not None and cost == mark,
+        is_priced=cost is not None and cost != mark,
     )
 
 
@@ -206,6 +222,18 @@ def _shape(spec: Mapping[str, Any]) -> ServiceShape:
 def _addresses(status: Mapping[str, Any]) -> tuple[str, ...]:
     several = tuple(found["ip"] for found in status.get("podIPs") or () if found.get("ip"))
     return several or ((status["podIP"],) if status.get("podIP") else ())
+
+
+def _told_costs(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The deletion cost there is, and the one that Lull gave."""
+    told = metadata.get("annotations") or {}
+    return told.get(ANNOTATION_DELETION_COST), told.get(ANNOTATION_MARK)
+
+
+def _maker(metadata: Mapping[str, Any]) -> str | None:
+    """Uid of the ReplicaSet that controls a pod."""
+    owners = metadata.get("ownerReferences") or ()
+    return next((str(o["uid"]) for o in owners if o.get("controller") and o.get("kind") == "ReplicaSet"), None)
 
 
 def _serving(metadata: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

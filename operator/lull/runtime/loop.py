@@ -207,19 +207,22 @@ class Loop:
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
         measured = {model.key: (model, located[model.key].pods) for model in models if _is_there(located[model.key])}
-        signals = await read_signals(self.prometheus, measured, self.settings, now_s)
+        read = await read_signals(self.prometheus, measured, self.settings, now_s)
         # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
         alive = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
+        self.scaler.marker.see(pods, read.loads, now_s)
         portless = self.router.portless
-        return snapshot_of(self.mirror, located, signals, faults, self.scale_faults, now_s, portless=portless), pods
+        seen = snapshot_of(self.mirror, located, read.signals, faults, self.scale_faults, now_s, portless=portless)
+        return seen, pods
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
         ordered = sorted(plan.models.values(), key=_growth, reverse=True)
         await asyncio.gather(*(self._act_on(model, now_s) for model in ordered))
+        await self.scaler.marker.tidy(self.mirror.marked_pods, now_s)
         self.reporter.forget({model.uid for model in self.mirror.models.values()})
         self.exposition.forget(self.mirror.models)
 

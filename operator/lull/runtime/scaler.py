@@ -12,6 +12,7 @@ from lull.model.fleet import Fault
 from lull.model.plan import Decision
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, ScaleTarget
+from lull.runtime.marker import Marker
 
 _KNOWN: Final = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 _CONFLICT: Final = 409
@@ -22,6 +23,7 @@ class Scaler:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.marker = Marker(api)
         self._plurals: dict[tuple[str, str], str] = {}
 
     async def read_foreign(self, models: list[InferenceDeployment]) -> dict[Key, ForeignScale]:
@@ -37,6 +39,8 @@ class Scaler:
         """
         try:
             path = await self.path_of(model)
+            if 0 < decision.after < decision.before:
+                await self.marker.mark(model, decision.after)
             seen = await self._api.get(path)
             if seen["spec"].get("replicas", 0) != decision.before:
                 return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
