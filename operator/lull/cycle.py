@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from lull.carrying import carrying, window_of, work_s
+from lull.decide.awake import last_awake
 from lull.decide.conditions import conditions, unreadable_conditions
 from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
@@ -112,6 +113,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             said,
             wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
             expected_start_s=_known(costs.lead_s[i]),
+            last_awake=last_awake(model),
         )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)

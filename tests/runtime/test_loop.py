@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import virtual_time
-from bodies import a_deployment, a_pod, a_started_pod, an_autoscaler
+from bodies import a_deployment, a_pod, a_started_pod, an_activator, an_autoscaler, an_object
 from builders import START_S, a_body, a_spec, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, FakeCluster, refused
 from loopback import Reply, failure, serve, vector
@@ -443,3 +443,73 @@ def test_a_start_that_meets_an_obstacle_is_told_soon_to_those_who_wait(held: int
         return loop.wake.is_set()
 
     assert virtual_time.run(meets_an_obstacle()) is is_round
+
+
+# A template that changed while its model slept.
+
+
+class Asleep(World):
+    """A sleeper, with the Service and the activator that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__(rps=0.0, serviceRef={"name": "chat"}, scaleToZero={"mode": "Enforce", "allowLongStart": True})
+        ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+        self.mirror.home = "lull"
+        self.mirror.feed(Kind.SERVICE, an_object("chat", spec={"selector": {"app": "chat"}, "ports": ports}))
+        self.mirror.feed(Kind.POD, an_activator())
+        self.version = 900
+        self.is_like("triton:1", replicas=2, ready=1)
+
+    def is_like(self, image: str, *, replicas: int, ready: int) -> None:
+        """The Deployment, its status and its pod."""
+        self.version += 1
+        body = self.cluster.objects[f"{DEPLOYMENTS}/chat"]
+        body["metadata"] |= {"resourceVersion": str(self.version)}
+        body["spec"] |= {"replicas": replicas, "template": {"spec": {"containers": [{"image": image}]}}}
+        body["status"] = {"observedGeneration": 99, "replicas": ready, "updatedReplicas": ready, "readyReplicas": ready}
+        self.is_told()
+        self.mirror.feed(Kind.POD, a_pod("chat-0", version=self.version, ready=ready > 0))
+
+    def is_read_again(self) -> None:
+        """What the API server has of the model, as the watch tells it."""
+        self.version += 1
+        body = self.cluster.objects[f"{MODELS}/chat"]
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.mirror.feed(Kind.MODEL, body)
+
+
+def test_a_template_that_changed_in_sleep_is_proven_by_one_start_also_after_a_restart() -> None:
+    world = Asleep()
+    world.lives()
+    proven = world.status["lastAwake"]["template"]
+    assert world.status["lastAwake"]["replicas"] == 2
+
+    world.is_read_again()
+    world.is_like("triton:1", replicas=0, ready=0)
+    world.lives()  # a new operator knows what the status says
+    assert (world.size, world.status["decision"]["reason"]) == (0, "Asleep")
+    assert world.status["lastAwake"] == {"replicas": 2, "template": proven}
+
+    world.is_read_again()
+    world.is_like("triton:2", replicas=0, ready=0)
+    world.lives()
+    assert (world.size, world.status["decision"]["reason"]) == (1, "TemplateProof")
+    assert world.status["lastAwake"]["template"] == proven, "nothing was Ready yet"
+    assert "TemplateProof" in {event["reason"] for event in world.cluster.events}
+
+    world.is_read_again()
+    world.is_like("triton:2", replicas=1, ready=1)
+    world.lives()
+    assert world.status["lastAwake"]["template"] != proven
+    assert world.count(SCALE) == 1
+
+
+def test_another_size_is_no_other_template() -> None:
+    world = Asleep()
+    world.lives()
+    world.is_read_again()
+    world.is_like("triton:1", replicas=0, ready=0)
+    world.cluster.objects[f"{DEPLOYMENTS}/chat"]["metadata"]["generation"] = 57
+    world.is_told()
+    world.lives()
+    assert world.size == 0

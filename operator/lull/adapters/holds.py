@@ -1,4 +1,4 @@
-"""``status.hold`` and ``status.activation`` as the API server has them."""
+"""What is read back of a status: ``hold``, ``activation`` and ``lastAwake``, as the API server has them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lull.model.fleet import LastAwake
 from lull.model.route import Hold, HoldPort, HoldState
 
 
@@ -28,6 +29,12 @@ def read_hold(status: Mapping[str, Any]) -> Hold | None:
         return Hold(HoldState(told["state"]), ports, _time_s(told.get("until")))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def read_last_awake(status: Mapping[str, Any]) -> LastAwake:
+    """Reads ``status.lastAwake``."""
+    told = status.get("lastAwake") or {}
+    return LastAwake(told.get("replicas"), told.get("template"))
 
 
 def read_waiting(status: Mapping[str, Any], now_s: float) -> Waiting:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from lull.adapters.hindrances import read_hindrance, read_refusal
 from lull.model.hindrance import Hindrance
@@ -87,6 +90,10 @@ class Workload:
     """The whole object, kept only where Lull owns it and has to compare."""
     refusal: str | None = None
     """Why the API server refuses to make its pods; None = it does not."""
+    template: str | None = None
+    """Digest of its pod template."""
+    is_rolled_out: bool = False
+    """Whether all its pods are of that template, and at least one is Ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,8 @@ def read_workload(body: Body) -> Workload:
         selector=spec.get("selector") or {},
         body=body if owner else None,
         refusal=read_refusal(body.get("status") or {}),
+        template=_digest(spec.get("template")),
+        is_rolled_out=_is_rolled_out(metadata, body.get("status") or {}),
     )
 
 
@@ -222,6 +231,19 @@ def _shape(spec: Mapping[str, Any]) -> ServiceShape:
 def _addresses(status: Mapping[str, Any]) -> tuple[str, ...]:
     several = tuple(found["ip"] for found in status.get("podIPs") or () if found.get("ip"))
     return several or ((status["podIP"],) if status.get("podIP") else ())
+
+
+def _digest(template: object) -> str | None:
+    """Of the template alone: the generation of a workload changes with its size too."""
+    if not template:
+        return None
+    return hashlib.sha256(msgspec.json.encode(template, order="deterministic")).hexdigest()[:16]
+
+
+def _is_rolled_out(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    is_current = int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0)
+    pods = status.get("replicas") or 0
+    return is_current and pods > 0 and status.get("updatedReplicas") == pods and bool(status.get("readyReplicas"))
 
 
 def _told_costs(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:

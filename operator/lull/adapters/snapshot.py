@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lull.adapters.fronts import fronts_of
-from lull.adapters.holds import read_hold, read_waiting
+from lull.adapters.holds import read_hold, read_last_awake, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
@@ -101,6 +101,7 @@ def snapshot_of(
                 waiting=waiting,
                 attempts=_attempts(at),
                 refusal=at.workload.refusal if at.workload else None,
+                last_awake=read_last_awake(status),
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))
@@ -139,6 +140,8 @@ def _target(at: Located) -> Target | None:
         drains,
         ready_since_s=min(since_s, default=None),
         revision=_revision(at.pods.ready),
+        template=at.workload.template if at.workload else None,
+        is_rolled_out=at.workload is not None and at.workload.is_rolled_out,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from lull.decide.awake import is_unproven
 from lull.decide.support import unsupported
 from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.fleet import ModelView
@@ -25,6 +26,9 @@ woken is about to be asked something."""
 
 UNLEARNED_IDLE_S: Final = 300.0
 """Silence after which a model sleeps of which not even the worth of a start is known."""
+
+PROOFS_A_ROUND: Final = 10
+"""Sleeping models that are started in one round because their template changed: an upgrade may change all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,19 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     lasting = _lasting(models, quiet, idle_s)
     passing = _passing(quiet, idle_s)
     why = np.select(
-        [is_off, lasting != None, is_asleep, passing != None],  # noqa: E711 - element by element
-        [_NOTHING, lasting, _word(Reason.ASLEEP), passing],
+        [is_off, lasting != None, _to_prove(models, is_asleep), is_asleep, passing != None],  # noqa: E711 - by element
+        [_NOTHING, lasting, _word(Reason.TEMPLATE_PROOF), _word(Reason.ASLEEP), passing],
         _word(Reason.MAY_SLEEP),
     )
     may = np.isin(why, [Reason.ASLEEP, Reason.MAY_SLEEP])
     acts = mode == SleepMode.ENFORCE
     return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s))
+
+
+def _to_prove(models: Sequence[ModelView], is_asleep: Bools) -> Bools:
+    """Whose pod template has to be seen to work before the model sleeps, or sleeps on, (N,)."""
+    unproven = np.array([is_unproven(model) for model in models], dtype=bool)
+    return unproven & (~is_asleep | (np.cumsum(unproven & is_asleep) <= PROOFS_A_ROUND))
 
 
 def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64) -> Objects:

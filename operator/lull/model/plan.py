@@ -9,7 +9,7 @@ from math import isfinite
 
 from lull.model.arrays import F64, I64, Objects
 from lull.model.costs import Lesson
-from lull.model.fleet import Demand
+from lull.model.fleet import Demand, LastAwake
 from lull.model.history import Observation
 from lull.model.reason import Reason
 from lull.model.route import Wish
@@ -102,6 +102,8 @@ class ModelPlan:
     """Whether the model shall be awake; None = nothing is known of its target."""
     expected_start_s: float | None = None
     """Seconds within which nearly all its starts are done; None = unknown."""
+    last_awake: LastAwake | None = None
+    """What shall be known when it sleeps; None = it may not, or nothing is known of its target."""
 
     @property
     def decision_reason(self) -> Reason | None:

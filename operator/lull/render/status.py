@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lull.model.fleet import LastAwake
 from lull.model.plan import Condition, Decision, Foreseen, ModelPlan
 from lull.render.sentences import number, sentence
 
@@ -37,6 +38,9 @@ def status_of(plan: ModelPlan, *, generation: int, ready: int | None, before: Ma
         status["demand"] = _demand(plan)
     if plan.foreseen is not None:
         status["forecast"] = _forecast(plan.foreseen)
+    last_awake = before.get("lastAwake") if plan.last_awake is None else _last_awake(plan.last_awake)
+    if last_awake:
+        status["lastAwake"] = last_awake
     return status
 
 
@@ -46,9 +50,15 @@ def state_of(status: Mapping[str, Any]) -> object:
         status.get("observedGeneration"),
         status.get("mode"),
         status.get("replicas"),
+        status.get("lastAwake"),
         (status.get("decision") or {}).get("reason"),
         [(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()],
     )
+
+
+def _last_awake(found: LastAwake) -> Status:
+    named = {"replicas": found.replicas, "template": found.template}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _demand(plan: ModelPlan) -> Status:

@@ -46,8 +46,8 @@ class Scaler:
                 return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
             version = seen["metadata"]["resourceVersion"]
             change: dict[str, Any] = {"metadata": {"resourceVersion": version}, "spec": {"replicas": decision.after}}
-            # Who waits at the activator waits for this write.
-            await self._api.merge(path, change, lane=Lane.ROUTINE if decision.before else Lane.URGENT)
+            is_waited_for = decision.before == 0 and decision.reason is not Reason.TEMPLATE_PROOF
+            await self._api.merge(path, change, lane=Lane.URGENT if is_waited_for else Lane.ROUTINE)
         except Refused as error:
             if error.status == _CONFLICT:
                 return Fault(Reason.TARGET_CHANGED, "the target changed while it was being decided")
