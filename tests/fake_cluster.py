@@ -23,6 +23,7 @@ PODS = "/api/v1/namespaces/demo/pods"
 EVENTS = "/api/v1/namespaces/demo/events"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/lull-system/leases"
+ACTIVATOR = "lull-activator-"
 
 
 @dataclass
@@ -71,7 +72,17 @@ class FakeCluster:
                 # An apply takes away what its manager no longer names.
                 for name in ("route", "hold"):
                     self.objects[path].get("status", {}).pop(name, None)
-            return self._patch(path, sub, json.loads(request.body))
+            change = json.loads(request.body)
+            manager = request.query.get("fieldManager", "")
+            if manager.startswith(ACTIVATOR) and path in self.objects:
+                self._share_activation(path, manager.removeprefix(ACTIVATOR), change)
+            return self._patch(path, sub, change)
+
+    def _share_activation(self, path: str, pod: str, change: Body) -> None:
+        """The list is a map by pod: an activator's apply replaces its own entry and leaves the others."""
+        status = change.setdefault("status", {})
+        others = self.objects[path].get("status", {}).get("activation") or ()
+        status["activation"] = [*(e for e in others if e["pod"] != pod), *status.get("activation", ())]
 
     def writes(self) -> list[tuple[str, str]]:
         """Verbs and paths of all that was written, Events left out."""

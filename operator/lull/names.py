@@ -42,6 +42,9 @@ FIELD_MANAGER_ROUTE: Final = "lull-route"
 """Owner of status.route and status.hold. The rest of the status is applied apart, and an apply takes away what its
 manager no longer names."""
 
+FIELD_MANAGER_ACTIVATOR: Final = "lull-activator-"
+"""Followed by the name of an activator's pod: owner of the pod's own entry in status.activation."""
+
 SLICE_MANAGER: Final = GROUP
 SLICE_MANAGER_OF_KUBERNETES: Final = "endpointslice-controller.k8s.io"
 

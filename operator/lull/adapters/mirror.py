@@ -70,6 +70,8 @@ class Mirror:
         self._keep_gone_s = keep_gone_s
         self.clock = clock
         self.models: dict[Key, InferenceDeployment | Unreadable] = {}
+        self.spec_turns = 0
+        """How often an InferenceDeployment appeared, changed its spec or went."""
         self.statuses: dict[Key, Mapping[str, Any]] = {}
         self.pods: dict[Key, Pod] = {}
         self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
@@ -156,6 +158,10 @@ class Mirror:
         """EndpointSlices of a Service, ours and others'."""
         return [self.slices[key] for key in self._slices_of.get(service, ())]
 
+    def _turn(self) -> None:
+        self.spec_turns += 1
+        self._on_spec()
+
     def _ring(self, kind: Kind, body: Body) -> None:
         if kind is Kind.ENDPOINT_SLICE:
             self.on_route(service_of(body))
@@ -196,7 +202,7 @@ class Mirror:
         if not waited and read_waiting(self.statuses[key], self.clock()).held:
             self.on_wake(key)
         if before is None or before.uid != model.uid or before.generation != model.generation:
-            self._on_spec()
+            self._turn()
 
     def _store_pod(self, key: Key, body: Body) -> None:
         before = self.pods.get(key)
@@ -230,7 +236,7 @@ class Mirror:
         elif kind is Kind.MODEL:
             self.models.pop(key, None)
             self.statuses.pop(key, None)
-            self._on_spec()
+            self._turn()
         elif kind is Kind.SERVICE:
             self.services.pop(key, None)
         elif kind is Kind.ENDPOINT_SLICE:
