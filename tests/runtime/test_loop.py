@@ -24,6 +24,7 @@ from lull.decide.hinder import PATIENCE_S
 from lull.memory import Memory
 from lull.model.costs import Lesson
 from lull.model.fleet import Fault
+from lull.model.plan import ModelPlan
 from lull.model.spec import Key
 from lull.runtime.loop import Loop
 from lull.runtime.reporter import Reporter
@@ -400,28 +401,82 @@ def test_rounds_come_every_tick_and_sooner_when_a_spec_changed(spec_changes: boo
     assert apart_s == pytest.approx([seconds] * 3)
 
 
-def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
-    """Only the woken model is planned, and nothing is asked of Prometheus."""
-    world = World(rps=0.0)
-    spec = a_spec(mode="Enforce", scaleToZero={"mode": "Enforce", "allowLongStart": True})
-    body = a_body("chat", spec=spec)
+def a_waiting_sleeper(name: str = "chat") -> dict[str, Any]:
+    """A model for which an activator says that three requests wait."""
+    target = {"kind": "Deployment", "name": name}
+    spec = a_spec(scaleTargetRef=target, mode="Enforce", scaleToZero={"mode": "Enforce", "allowLongStart": True})
     waits = {"pod": "activator-0", "held": 3, "expires": "2999-01-01T00:00:00Z"}
-    body |= {"status": {"activation": [waits]}}
-    body["metadata"] |= {"resourceVersion": "900"}
+    return a_body(name, spec=spec, version=900) | {"status": {"activation": [waits]}}
+
+
+def woken(world: World, *names: str, size: int = 0, until: Callable[[], object] | None = None) -> Loop:
+    """The wake lane while requests begin to wait for these, until it has no more to do, or until something happened."""
 
     async def lives(api: Api) -> Loop:
         loop = world._loop(api, "http://127.0.0.1:9")
-        world.mirror.feed(Kind.MODEL, body)
-        assert set(loop.woken) == {CHAT}
-        await loop.wake_now(frozenset(loop.woken), world.now_s)
+        lane = asyncio.create_task(loop.wake_up())
+        for name in names:
+            world.mirror.feed(Kind.MODEL, a_waiting_sleeper(name))
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5.0):
+            while not until() if until else loop.woken or loop.waking:  # noqa: ASYNC110 - many things may end it
+                await asyncio.sleep(0.01)
+        lane.cancel()
         loop.prometheus.close()
         return loop
 
-    world.cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] = 0
-    world.mirror.feed(Kind.DEPLOYMENT, world.cluster.objects[f"{DEPLOYMENTS}/chat"])
-    world.cluster.do(lives)
+    for name in names:
+        world.cluster.has(MODELS, a_waiting_sleeper(name)).has(DEPLOYMENTS, a_deployment(name, replicas=size))
+        world.mirror.feed(Kind.DEPLOYMENT, world.cluster.objects[f"{DEPLOYMENTS}/{name}"])
+    return world.cluster.do(lives)
+
+
+def wakes_counted(loop: Loop) -> float:
+    (line,) = (li for li in loop.exposition.text().decode().splitlines() if li.startswith("lull_wake_seconds_count"))
+    return float(line.split()[1])
+
+
+def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
+    """Only the woken model is planned, and nothing is asked of Prometheus."""
+    world = World(rps=0.0)
+    loop = woken(world, "chat")
     assert world.size == 1
     assert world.status["decision"]["reason"] == "Woken"
+    assert wakes_counted(loop) == 1.0
+
+
+def test_a_wake_that_is_needless_or_fails_counts_for_no_time() -> None:
+    awake = World(rps=0.0)
+    assert wakes_counted(woken(awake, "chat", size=2)) == 0.0
+    refusing = World(rps=0.0)
+    refusing.cluster.refusals["PATCH", SCALE] = refused(403, "no right")
+    loop = woken(refusing, "chat")
+    assert wakes_counted(loop) == 0.0
+    assert loop.scale_faults
+
+
+@pytest.mark.parametrize("slow", [f"{MODELS}/chat/status", SCALE], ids=["its status", "its size"])
+def test_who_begins_to_wait_next_waits_for_no_write_of_another_wake(slow: str) -> None:
+    world = World(rps=0.0)
+    world.cluster.refusals["PATCH", slow] = Reply(b"{}", after_s=30.0)
+    rank = f"{DEPLOYMENTS}/rank"
+    woken(world, "chat", "rank", until=lambda: world.cluster.objects[rank]["spec"]["replicas"])
+    assert world.cluster.objects[rank]["spec"]["replicas"] == 1
+
+
+def test_an_error_of_our_own_ends_no_other_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    route = Loop._route
+
+    def breaks(loop: Loop, plan: ModelPlan) -> None:
+        if plan.key == CHAT:
+            raise RuntimeError("a mistake of ours")
+        route(loop, plan)
+
+    monkeypatch.setattr(Loop, "_route", breaks)
+    world = World(rps=0.0)
+    loop = woken(world, "chat", "rank")
+    assert world.cluster.objects[f"{DEPLOYMENTS}/rank"]["spec"]["replicas"] == 1
+    assert b"lull_cycle_failures_total 1.0" in loop.exposition.text()
 
 
 @pytest.mark.parametrize(("held", "is_round"), [(3, True), (0, False)])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,6 +87,8 @@ class Loop:
     woken: dict[Key, float] = field(default_factory=dict)
     """Models for which requests have begun to wait and that no wake has looked at yet, and since when."""
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    waking: set[asyncio.Task[None]] = field(default_factory=set)
+    """Wakes that are being carried out."""
     scale_faults: dict[Key, Fault] = field(default_factory=dict)
     """Models whose last change of size the API server refused, and why."""
 
@@ -125,22 +128,27 @@ class Loop:
 
     async def wake_up(self) -> None:
         """Wakes models as soon as requests wait for them, beside the rounds and ahead of them, until cancelled."""
-        while True:
-            await self.bell.wait()
-            self.bell.clear()
-            woken, self.woken = self.woken, {}
-            try:
-                await self.wake_now(frozenset(woken), self.clock())
-            except Exception:
-                # The next round wakes them too, only later.
-                self.exposition.failures.inc()
-                _LOG.exception("wake failed")
-            for since_s in woken.values():
-                self.exposition.wake_s.observe(max(0.0, self.clock() - since_s))
+        try:
+            while True:
+                await self.bell.wait()
+                self.bell.clear()
+                woken, self.woken = self.woken, {}
+                with self._survived():
+                    await self.wake_now(woken, self.clock())
+        finally:
+            for task in self.waking:
+                task.cancel()
 
-    async def wake_now(self, keys: frozenset[Key], now_s: float) -> None:
-        """Plans the models that requests wait for, and no others, and carries out what that says."""
-        models = [model for key in keys if isinstance(model := self.mirror.models.get(key), InferenceDeployment)]
+    async def wake_now(self, woken: Mapping[Key, float], now_s: float) -> None:
+        """Plans the models that requests wait for, and no others, and begins to carry out what that says.
+
+        Nobody who begins to wait next waits for these to be written, or for their statuses, which have no haste.
+
+        Args:
+            woken: since when it is known that requests wait for them, by ``clock``.
+            now_s: the time.
+        """
+        models = [model for key in woken if isinstance(model := self.mirror.models.get(key), InferenceDeployment)]
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
         asleep = {key: at for key, at in located.items() if at.replicas == 0}
@@ -149,7 +157,28 @@ class Loop:
         snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s, portless=self.router.portless)
         async with self.memory_lock:
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
-        await asyncio.gather(*(self._act_on(plan.models[key], now_s) for key in asleep))
+        for key in asleep:
+            task = asyncio.create_task(self._wake_one(plan.models[key], woken[key], now_s))
+            self.waking.add(task)
+            task.add_done_callback(self.waking.discard)
+
+    async def _wake_one(self, plan: ModelPlan, since_s: float, now_s: float) -> None:
+        """Only a size that was written is a wake whose time counts."""
+        with self._survived():
+            self._route(plan)
+            scaled = await self._scale(plan)
+            if scaled:
+                self.exposition.wake_s.observe(max(0.0, self.clock() - since_s))
+            await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
+
+    @contextmanager
+    def _survived(self) -> Iterator[None]:
+        """An error of our own ends no other wake, and the next round wakes the model too, only later."""
+        try:
+            yield
+        except Exception:
+            self.exposition.failures.inc()
+            _LOG.exception("wake failed")
 
     def _look_again(self, namespace: str) -> None:
         """Who waits for a start that will not be is told so by the next round; that need not wait for its tick."""
