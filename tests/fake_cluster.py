@@ -68,12 +68,12 @@ class FakeCluster:
             path = request.path.removesuffix(f"/{sub}")
             if request.verb == "GET":
                 return self._read(path, sub, request.query.get("labelSelector"))
-            if request.query.get("fieldManager") == "lull-route" and path in self.objects:
+            change = json.loads(request.body)
+            manager = request.query.get("fieldManager", "")
+            if manager == "lull-route" and self._is_version(path, change):
                 # An apply takes away what its manager no longer names.
                 for name in ("route", "hold"):
                     self.objects[path].get("status", {}).pop(name, None)
-            change = json.loads(request.body)
-            manager = request.query.get("fieldManager", "")
             if manager.startswith(ACTIVATOR) and path in self.objects:
                 self._share_activation(path, manager.removeprefix(ACTIVATOR), change)
             return self._patch(path, sub, change)
@@ -83,6 +83,12 @@ class FakeCluster:
         status = change.setdefault("status", {})
         others = self.objects[path].get("status", {}).get("activation") or ()
         status["activation"] = [*(e for e in others if e["pod"] != pod), *status.get("activation", ())]
+
+    def _is_version(self, path: str, change: Body) -> bool:
+        """Whether the object is there, and as it was when the change was concluded."""
+        found = self.objects.get(path)
+        asked = change.get("metadata", {}).get("resourceVersion")
+        return found is not None and asked in (None, found["metadata"]["resourceVersion"])
 
     def writes(self) -> list[tuple[str, str]]:
         """Verbs and paths of all that was written, Events left out."""
@@ -135,15 +141,13 @@ class FakeCluster:
         found = self.objects.get(path)
         if found is None and (sub or "resourceVersion" in change.get("metadata", {})):
             return as_json({"message": "not found"}, 404)
-        if found is not None:
-            asked = change.get("metadata", {}).get("resourceVersion")
-            if asked not in (None, found["metadata"]["resourceVersion"]):
-                return as_json({"message": "the object has been modified"}, 409)
+        if found is not None and not self._is_version(path, change):
+            return as_json({"message": "the object has been modified"}, 409)
         if found is None:
             found = self.objects[path] = {"metadata": {"uid": f"uid-{path}", "generation": 0}, "spec": {}}
         before = copy.deepcopy(found.setdefault("spec", {}))
         _merge(found, change if sub != "scale" else {"spec": change["spec"]})
-        if "deployments/" in path:
+        if "/deployments/" in path:
             found["spec"].setdefault("replicas", 1)
         if found["spec"] != before:
             self._turn(path, found)
