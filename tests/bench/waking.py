@@ -18,14 +18,20 @@ from pathlib import Path
 
 import numpy as np
 from aiohttp import web
-from figures import Figure
+from figures import MODELS as FLEET
+from figures import Figure, median_s
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from activator_cluster import LOOPBACK, SleepingCluster, a_sleeper, free_ports, until
-from bodies import a_deployment, a_slice, an_activator, an_object
+from bodies import a_deployment, a_service, a_slice, an_activator, an_object
+from builders import a_memory, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, SERVICES, SLICES, Body
 from loopback import Reply, Request
+from lull.adapters.mirror import Kind, Mirror
+from lull.adapters.snapshot import locate, snapshot_of
+from lull.cycle import plan_cycle
+from lull.model.spec import InferenceDeployment
 from watched_cluster import Stage, staged
 
 SLEEPERS = 200
@@ -36,6 +42,7 @@ _APART_S = 0.25
 _WAIT_S = 60.0
 _SETTLE_S = 20.0
 """An operator that has just come waits for what its predecessor may have sent, and for its watches."""
+_NOW_S = 2_000_000_000.0
 _PATIENCE = {"holdTimeout": "10m", "allowLongStart": True}
 
 
@@ -76,7 +83,28 @@ def waking() -> list[Figure]:
         *_quantiles(f"wake/first held request to scale patch, {of}", times.to_patch_s, 100.0),
         *_quantiles(f"wake/ready endpoint to first byte at the pod, {of}", times.to_pod_s, 50.0),
         *_quantiles(f"wake/ready endpoint to the whole answer at the client, {of}", times.to_answer_s, None),
+        Figure("wake/seeing and planning one of 10000 sleepers", 1e3 * _one_of_many_s(), "CPU ms"),
     ]
+
+
+def _one_of_many_s() -> float:
+    """What the wake lane computes between hearing and writing, in a large fleet."""
+    mirror = Mirror(lambda: None, 60.0, clock=lambda: _NOW_S)
+    mirror.home = "lull-system"
+    mirror.feed(Kind.POD, an_activator("act-0", LOOPBACK, namespace="lull-system"))
+    for number in range(FLEET):
+        name = f"m{number}"
+        mirror.feed(Kind.MODEL, a_sleeper(name, 0, scaleTargetRef={"kind": "Deployment", "name": name}))
+        mirror.feed(Kind.SERVICE, a_service(name, selector={"app": name}))
+        mirror.feed(Kind.DEPLOYMENT, a_deployment(name, replicas=0))
+    model = next(model for model in mirror.models.values() if isinstance(model, InferenceDeployment))
+    memory, settings = a_memory(), some_settings()
+
+    def plan() -> None:
+        located = {model.key: locate(mirror, model, {})}
+        plan_cycle(snapshot_of(mirror, located, {}, {}, {}, _NOW_S), memory, settings, _NOW_S)
+
+    return median_s(5, plan)
 
 
 def a_sleeping_cluster() -> Watchful:

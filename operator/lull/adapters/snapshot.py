@@ -77,11 +77,12 @@ def snapshot_of(
         portless: uids of models for which the activator has no port left.
     """
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
-    holders = _holders(models)
+    chosen = sorted((model for model in models if model.key in located), key=lambda m: m.key)
+    holders = _holders(chosen, models)
     contenders = _contenders(mirror)
-    fronts = fronts_of(mirror, models, portless)
+    fronts = fronts_of(mirror, chosen, portless, among=models)
     views = []
-    for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
+    for model in chosen:
         at, status = located[model.key], mirror.statuses.get(model.key, {})
         hold = read_hold(status)
         is_held = hold is not None and hold.state is HoldState.ATTACHED
@@ -174,10 +175,14 @@ def _target_id(model: InferenceDeployment) -> TargetId:
     return (model.key.namespace, model.target.kind, model.target.name)
 
 
-def _holders(models: Iterable[InferenceDeployment]) -> dict[TargetId, InferenceDeployment]:
+def _holders(
+    models: Iterable[InferenceDeployment], among: Iterable[InferenceDeployment]
+) -> dict[TargetId, InferenceDeployment]:
     """Of several with one target the oldest holds it; equal ages are settled by name."""
+    names = {model.target.name for model in models}
+    rivals = (model for model in among if model.target.name in names)
     held: dict[TargetId, InferenceDeployment] = {}
-    for model in sorted(models, key=lambda m: (m.created_at_s, m.key)):
+    for model in sorted(rivals, key=lambda m: (m.created_at_s, m.key)):
         held.setdefault(_target_id(model), model)
     return held
 
