@@ -63,7 +63,7 @@ class Stage:
         self.others = others
         self.loads = PodLoads() if loads is None else loads
 
-    def show(self, marker: Marker, now_s: float) -> None:
+    def show(self, marker: Marker) -> None:
         """The watches tell the mirror, and the mirror a round."""
         for path, body in self.cluster.objects.items():
             if path.startswith(f"{PODS}/"):
@@ -71,14 +71,12 @@ class Stage:
         others = Mirror(lambda: None, 60.0, clock=lambda: NOW_S)
         for body in self.others:
             others.feed(Kind.POD, body)
-        marker.see(
-            {CHAT.uid: list(self.mirror.pods.values()), "uid-other": list(others.pods.values())}, self.loads, now_s
-        )
+        marker.see({CHAT.uid: list(self.mirror.pods.values()), "uid-other": list(others.pods.values())}, self.loads)
 
     def shrinks(self, after: int) -> Fault | None:
         async def main(api: Api) -> Fault | None:
             scaler = Scaler(api)
-            self.show(scaler.marker, NOW_S)
+            self.show(scaler.marker)
             return await scaler.scale(CHAT, a_decision(self.size, after))
 
         return self.cluster.do(main)
@@ -174,7 +172,7 @@ def test_an_api_server_that_does_not_answer_delays_it_by_a_moment() -> None:
 
     async def main(api: Api) -> float:
         scaler = Scaler(api)
-        stage.show(scaler.marker, NOW_S)
+        stage.show(scaler.marker)
         await scaler.scale(CHAT, a_decision(2, 1))
         return time.monotonic() - began_s
 
@@ -195,7 +193,7 @@ def test_marks_that_would_have_to_wait_are_left_out() -> None:
 
     async def main(api: Api) -> None:
         scaler = Scaler(api)
-        stage.show(scaler.marker, NOW_S)
+        stage.show(scaler.marker)
         for _ in range(2000):
             turn = asyncio.ensure_future(api._paces[Lane.SPARE].turn())
             await asyncio.sleep(0)
@@ -213,7 +211,7 @@ def tidied(stage: Stage, *moments_s: float) -> None:
     async def main(api: Api) -> None:
         marker = Marker(api)
         for now_s in moments_s:
-            stage.show(marker, now_s)
+            stage.show(marker)
             await marker.tidy(stage.mirror.marked_pods, now_s)
 
     stage.cluster.do(main)

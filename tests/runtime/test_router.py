@@ -416,6 +416,24 @@ def test_entries_of_activators_that_are_gone_are_taken_out_in_their_name() -> No
     assert managers == ["lull-activator-act-7", "lull-activator-act-8"]
 
 
+def test_an_entry_that_stays_is_not_written_at_in_every_round() -> None:
+    """One that somebody else wrote is not the gone pod's to take away."""
+    stage = Stage()
+
+    async def night(router: Router) -> None:
+        await stage.fall_asleep(router)
+        await stage.rounds(router, 2)
+        stage.status()["activation"] = [waits("act-7", START_S)]
+        stage.cluster.refusals["PATCH", f"{MODELS}/chat/status"] = refused(403)
+        stage.cluster.forget()
+        await stage.rounds(router, 50)
+        assert len(stage.cluster.writes()) == 1
+        await stage.rounds(router, 20)
+        assert len(stage.cluster.writes()) == 2
+
+    stage.play(night)
+
+
 def test_without_any_activator_in_sight_no_entry_is_taken_for_left_behind() -> None:
     """The mirror may not know Lull's own namespace."""
     stage = Stage()

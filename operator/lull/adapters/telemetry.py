@@ -73,17 +73,24 @@ async def read_signals(
             if deployment.spec.server.queries.backlog is not None:
                 queries[key, "in_flight"] = deployment.spec.server.queries.backlog
     answers = await prometheus.read(queries)
-    told = {runtime: _tabulate(runtime, asked[runtime], answers) for runtime in asked}
+    told: dict[Runtime, _Told] = {runtime: _tabulate(runtime, asked[runtime], answers) for runtime in asked}
     signals = {
         key: _generic(key, answers)
         if deployment.spec.server.runtime is Runtime.GENERIC
         else _served(deployment, pods, told[deployment.spec.server.runtime], settings, now_s)
         for key, (deployment, pods) in models.items()
     }
+    return Measured(signals, _loads(told, settings.stale_after_s))
+
+
+def _loads(told: Mapping[Runtime, _Told], stale_after_s: float) -> PodLoads:
+    """What is told without doubt; only the signals that loads are made of, since the rest is large."""
     whole = {runtime: found for runtime, found in told.items() if found.failure is None and found.doubt is None}
-    tables: dict[Runtime, Mapping[str, Table]] = {runtime: found.tables for runtime, found in whole.items()}
-    ages = next((found.ages for found in whole.values()), Table())
-    return Measured(signals, PodLoads(tables, ages, settings.stale_after_s))
+    tables: dict[Runtime, Mapping[str, Table]] = {
+        runtime: {name: found.tables[name] for name in DIALECTS[runtime].in_hand if name in found.tables}
+        for runtime, found in whole.items()
+    }
+    return PodLoads(tables, next((found.ages for found in whole.values()), Table()), stale_after_s)
 
 
 def _objectives(deployments: Iterable[InferenceDeployment]) -> dict[Runtime, set[Metric]]:

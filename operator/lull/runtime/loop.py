@@ -242,7 +242,7 @@ class Loop:
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
-        self.scaler.marker.see(pods, read.loads, now_s)
+        self.scaler.marker.see(pods, read.loads)
         portless = self.router.portless
         seen = snapshot_of(self.mirror, located, read.signals, faults, self.scale_faults, now_s, portless=portless)
         return seen, pods

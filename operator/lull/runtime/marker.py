@@ -53,27 +53,27 @@ class Marker:
         self._pods: Mapping[str, Sequence[Pod]] = {}
         self._loads = PodLoads()
         self._lodgers: Counter[str | None] | None = None
-        self._now_s = 0.0
         self._marked_at_s: dict[str, float] = {}
 
-    def see(self, pods: Mapping[str, Sequence[Pod]], loads: PodLoads, now_s: float) -> None:
+    def see(self, pods: Mapping[str, Sequence[Pod]], loads: PodLoads) -> None:
         """Takes in what a round has seen: every model's pods by its uid, and what they have in hand."""
-        self._pods, self._loads, self._lodgers, self._now_s = pods, loads, None, now_s
+        self._pods, self._loads, self._lodgers = pods, loads, None
 
     async def mark(self, model: InferenceDeployment, after: int) -> None:
         """Marks the pods that shall go when the model has ``after`` replicas; raises nothing."""
         await self._send(self.changes(model, after))
 
     async def tidy(self, marked: Iterable[Pod], now_s: float) -> None:
-        """Takes the marks of pods that stay; raises nothing.
+        """Ends a round: takes the marks of pods that stay, and lets go of what the round has seen; raises nothing.
 
         Args:
             marked: pods that carry a mark.
-            now_s: seconds on the clock of ``see``.
+            now_s: seconds on a clock that never jumps.
         """
         staying = [pod for pod in marked if pod.is_active]
         self._marked_at_s = {pod.uid: self._marked_at_s.get(pod.uid, now_s) for pod in staying}
         stale = [pod for pod in staying if now_s - self._marked_at_s[pod.uid] > LASTS_S]
+        self.see({}, PodLoads())
         await self._send([(pod, _NO_MARK) for pod in stale])
 
     def changes(self, model: InferenceDeployment, after: int) -> list[_Change]:

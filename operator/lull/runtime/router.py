@@ -39,6 +39,9 @@ _SOONEST_S: Final = 0.2
 _COUNT_S: Final = 5.0
 """Fewest seconds between two writes that tell nothing but how many wait."""
 
+_CLEAR_S: Final = 60.0
+"""Fewest seconds between two tries to take one entry of an activator that is gone out of a status."""
+
 
 @dataclass(slots=True)
 class Router:
@@ -54,6 +57,7 @@ class Router:
     resting: Resting = field(init=False)
     timing: Timing = field(init=False)
     _counted_at_s: dict[str, float] = field(default_factory=dict)
+    _cleared_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _repairing: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -205,8 +209,17 @@ class Router:
 
     def _left_behind(self, model: InferenceDeployment, now_s: float) -> str | None:
         """An activator pod that is gone and whose entry in the status is not."""
-        alive = {who.name for who in self.facts.stand_ins["IPv4"]} | {who.name for who in self.facts.stand_ins["IPv6"]}
-        return next(iter(left_behind(self.facts.status(model), alive, now_s)), None) if alive else None
+        alive = {who.name for family in self.facts.stand_ins.values() for who in family}
+        if not alive:
+            return None
+        left = left_behind(self.facts.status(model), alive, now_s)
+        if left:
+            self._cleared_at_s = {key: at_s for key, at_s in self._cleared_at_s.items() if now_s - at_s < _CLEAR_S}
+        for pod in left:
+            if (model.uid, pod) not in self._cleared_at_s:  # an entry that somebody else wrote stays there
+                self._cleared_at_s[model.uid, pod] = now_s
+                return pod
+        return None
 
     def _start_s(self, model: InferenceDeployment) -> float | None:
         return self.facts.told.get(model.uid, Told()).expected_start_s
