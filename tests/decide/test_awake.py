@@ -26,9 +26,10 @@ def seen(
     is_rolled_out: bool = False,
     had: int | None = None,
     name: str = "chat",
+    **spec: str,
 ) -> ModelView:
     view = a_view(
-        a_model(name, scaleToZero={"mode": "Enforce"}),
+        a_model(name, scaleToZero={"mode": "Enforce"}, **spec),
         replicas=replicas,
         front=FRONT,
         signals=some_signals(),
@@ -111,3 +112,10 @@ def test_many_that_change_together_are_proven_some_at_a_time() -> None:
     assert reasons[PROOFS_A_ROUND] is Reason.ASLEEP
     assert reasons[len(asleep) : -1] == [Reason.TEMPLATE_PROOF] * 5
     assert reasons[-1] is Reason.ASLEEP
+
+
+def test_those_that_are_only_advised_upon_keep_nobody_waiting() -> None:
+    """They are never started, so their turn would never end."""
+    advised = [seen(0, NEW, OLD, name=f"a{n:02}", mode="Recommend") for n in range(2 * PROOFS_A_ROUND)]
+    floors, _ = of(*advised, seen(0, NEW, OLD, name="z"))
+    assert floors[-1] == 1

@@ -19,6 +19,7 @@ from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.fleet import ModelView
 from lull.model.reason import Reason
 from lull.model.spec import SleepMode
+from lull.settings import Mode
 
 GRACE_S: Final = 60.0
 """Time for which a replica has to have been Ready, where no shorter silence is asked for: what was just deployed or
@@ -87,7 +88,10 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
 def _to_prove(models: Sequence[ModelView], is_asleep: Bools) -> Bools:
     """Whose pod template has to be seen to work before the model sleeps, or sleeps on, (N,)."""
     unproven = np.array([is_unproven(model) for model in models], dtype=bool)
-    return unproven & (~is_asleep | (np.cumsum(unproven & is_asleep) <= PROOFS_A_ROUND))
+    # Those that are only advised upon are never started, and would keep their turn for ever.
+    is_left_to_lull = [model.deployment.spec.mode in (None, Mode.ENFORCE) for model in models]
+    starts = unproven & is_asleep & np.array(is_left_to_lull, dtype=bool)
+    return unproven & (~starts | (np.cumsum(starts) <= PROOFS_A_ROUND))
 
 
 def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64) -> Objects:
