@@ -127,7 +127,7 @@ class WatchedCluster(FakeCluster):
             return as_json({"items": items[start : start + limit], "metadata": metadata})
 
     def _watched(self, plural: str, since: int) -> Iterator[bytes]:
-        place = 0
+        place, marked_s = 0, 0.0
         while not self.is_gone:
             if error := self.errors.pop(plural, None):
                 yield json.dumps({"type": "ERROR", "object": error}).encode() + b"\n"
@@ -136,8 +136,10 @@ class WatchedCluster(FakeCluster):
                 place += 1
                 if of == plural and version > since:
                     yield json.dumps(event).encode() + b"\n"
-            bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._version)}}}
-            yield json.dumps(bookmark).encode() + b"\n"
+            if time.monotonic() - marked_s >= 0.1:
+                marked_s = time.monotonic()
+                bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._version)}}}
+                yield json.dumps(bookmark).encode() + b"\n"
             with self._news:
                 self._news.wait_for(lambda: place < len(self.happened), 0.1)  # noqa: B023 - it waits here
 
