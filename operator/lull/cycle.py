@@ -92,6 +92,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     )
     known_at_s = memory.history.known_at_s(facts.uids)
     plans = _undecided(snapshot, settings, now_s)
+    startups = memory.startups(at)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
         said = conditions(
@@ -111,7 +112,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             foreseen,
             said,
             wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
-            expected_start_s=_known(costs.lead_s[i]),
+            startup=startups[i],
         )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)
@@ -196,6 +197,7 @@ def _quiet(
         keep_to=advice.keep_to,
         is_versed=is_versed & is_asked,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
+        is_start_known=memory.knows_start(at),
     )
 
 
