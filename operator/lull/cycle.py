@@ -93,6 +93,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     )
     known_at_s = memory.history.known_at_s(facts.uids)
     plans = _undecided(snapshot, settings, now_s)
+    startups = memory.startups(at)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
         said = conditions(
@@ -112,7 +113,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             foreseen,
             said,
             wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
-            expected_start_s=_known(costs.lead_s[i]),
+            startup=startups[i],
             last_awake=last_awake(model),
         )
     unseen = _unseen(snapshot)
@@ -198,6 +199,7 @@ def _quiet(
         keep_to=advice.keep_to,
         is_versed=is_versed & is_asked,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
+        is_start_known=memory.knows_start(at),
     )
 
 
