@@ -177,7 +177,7 @@ async def _wake(cluster: Watchful, number: int, pod: int, arrived_s: asyncio.Que
     name = f"m{number}"
     began_s = time.perf_counter()
     asked = asyncio.create_task(_ask(PORTS_FROM + number))
-    await until(lambda: name in cluster.scaled_at_s)
+    await until(lambda: name in cluster.scaled_at_s, _WAIT_S)
     times.to_patch_s.append(cluster.scaled_at_s[name] - began_s)
     ready_s = time.perf_counter()
     cluster.adds(SLICES, a_slice(f"{name}-abc", service=name, ready=(LOOPBACK,), ports={"http": pod}))
