@@ -25,7 +25,7 @@ from lull.forecast.experts import Expert
 from lull.forecast.forecaster import Forecast
 from lull.foresight import foresee, look
 from lull.memory import Memory
-from lull.model.arrays import F64, I64, Bools
+from lull.model.arrays import F32, F64, I64, Bools
 from lull.model.costs import Costs, Lesson
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.history import Observation
@@ -115,7 +115,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
         )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)
-    lesson = _lesson(seen, load, facts, costs, learned, window, unseen)
+    lesson = _lesson(seen, load, facts, costs, learned, window, unseen, memory.held_ever(at))
     return Plan(now_s, plans, observation=_observe(facts, unseen), lesson=lesson, trail=trail)
 
 
@@ -125,16 +125,22 @@ def mode_of(model: ModelView, settings: Settings) -> Mode:
 
 
 def _costs(seen: Sequence[ModelView], replica: Limits, memory: Memory, at: I64, settings: Settings) -> Costs:
-    factor = np.where(at >= 0, memory.prices.factor[at], 1.0) if memory.prices.factor.size else np.ones(len(seen))
+    prices = memory.prices
     # A start is paid with the time it takes on average, as many are. Whoever needs it waits for this one alone, so what
     # must be ready is asked for as early as all but one in twenty starts take, and priced as late by that much.
     return Costs(
         limit_rps=replica.rps,
-        miss_price_s=miss_price_s(factor, replica.rps, _allowed(seen)),
+        miss_price_s=miss_price_s(_of(prices.factor, at), replica.rps, _allowed(seen)),
         start_s=memory.expected_start_s(at) + settings.start_energy_s,
         lead_s=memory.start_s(at, _RELIED_UPON),
         beyond_s=np.full(len(seen), settings.start_energy_s),
+        cold_price_s=miss_price_s(_of(prices.cold_factor, at), replica.rps, _cold_share(seen)),
     )
+
+
+def _of(factors: F32, at: I64) -> F64:
+    """Those of the models in the columns, (N,); 1 where there is none."""
+    return np.append(factors, 1.0)[at]
 
 
 def _advice(
@@ -192,7 +198,7 @@ def _quiet(
         need_exact=need_exact,
         quiet_s=np.minimum(since_need_s, known_for_s),
         lead_s=costs.lead_s,
-        worth_s=costs.start_s + misses_s(costs, 0.0),
+        worth_s=costs.start_s + misses_s(costs, np.ones(len(seen), dtype=np.int64), 0.0),
         keep_to=advice.keep_to,
         is_versed=is_versed & is_asked,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
@@ -281,11 +287,14 @@ def _lesson(
     learned: Learned,
     window: Window,
     unseen: frozenset[str],
+    counted: F64,
 ) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
-    # Who waits for a model that sleeps has arrived, at a rate that nobody has counted.
-    is_uncounted = load.is_lower_bound | ((facts.waiting > 0) & (facts.current == 0))
-    arrivals_rps = np.where(is_uncounted, np.nan, load.arrivals_rps)
+    arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
+    need = np.where(np.isnan(arrivals_rps), np.nan, np.ceil(facts.need_exact))
+    held_ever = np.array([float(model.held_ever) for model in seen])
+    # Who has waited since before the first look was counted by whoever looked then.
+    held = np.nan_to_num(np.maximum(held_ever - counted, 0.0))
     ready = np.array([float(model.target.ready) if model.target else np.nan for model in seen])
     allowed_wait_s = np.array([_threshold_s(model) for model in seen])
     is_late = np.nan_to_num(load.backlog) > allowed_wait_s * ready * costs.limit_rps
@@ -293,8 +302,12 @@ def _lesson(
         uids=facts.uids,
         arrivals_rps=arrivals_rps,
         missed_rps=np.where(is_late, arrivals_rps, np.where(np.isnan(arrivals_rps), np.nan, 0.0)),
+        held=held,
+        held_ever=held_ever,
         allowed_ratio=_allowed(seen),
-        need=np.where(np.isnan(arrivals_rps), np.nan, np.ceil(facts.need_exact)),
+        cold_ratio=_cold_share(seen),
+        # Whoever waits for a wake needs one replica at least, also where no server has counted them yet.
+        need=np.where(held > 0.0, np.fmax(need, 1.0), need),
         replicas=facts.current.astype(np.float64),
         costs=costs,
         learned=learned,
@@ -306,6 +319,11 @@ def _lesson(
 def _allowed(seen: Sequence[ModelView]) -> F64:
     """Share of the requests that may miss the strictest objective, (N,)."""
     return np.array([min(o.miss_ratio for o in model.deployment.spec.slo.objectives) for model in seen])
+
+
+def _cold_share(seen: Sequence[ModelView]) -> F64:
+    """Share of the requests that may wait for a wake, (N,)."""
+    return np.array([model.deployment.spec.slo.cold_start_share for model in seen], dtype=np.float64)
 
 
 def _threshold_s(model: ModelView) -> float:
