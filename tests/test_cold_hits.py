@@ -12,6 +12,8 @@ from lull.model.reason import Reason
 from lull.model.route import Front, ServicePort, ServiceShape
 
 FRONT = Front("chat", ServiceShape(ports=(ServicePort("http", 80),)))
+PODS = {"type": "Pods", "value": 3, "periodSeconds": 60}
+PERCENT = {"type": "Percent", "value": 400, "periodSeconds": 60}
 OBJECTIVES = [{"metric": "Latency", "percentile": "95", "threshold": "800ms"}]
 
 
@@ -98,3 +100,43 @@ def test_misses_are_not_what_cold_hits_are() -> None:
     assert story.memory.prices.factor[at][0] < 1.0 < story.memory.prices.cold_factor[at][0]
     assert story.memory.prices.missed_ratio()[at][0] == 0.0
     assert story.memory.prices.cold_hit_ratio()[at][0] > 0.5
+
+
+SIZE_OF_500 = 8
+"""500 requests gone within 10 s, at 6.37 requests/s a replica."""
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [
+        pytest.param({}, SIZE_OF_500, id="as many as the backlog needs"),
+        pytest.param({"maxReplicas": 4}, 4, id="no more than there may be"),
+        pytest.param({"minReplicas": 9}, 9, id="no fewer than there must be"),
+        pytest.param({"behavior": {"scaleUp": {"policies": [PODS]}}}, 3, id="as the policies allow"),
+        pytest.param({"behavior": {"scaleUp": {"policies": [PERCENT]}}}, 1, id="one where they allow a share of none"),
+        pytest.param({"capacity": None}, 1, id="one where nobody knows what one can do"),
+    ],
+)
+@pytest.mark.parametrize("prediction", ["Off", "Enforce"])
+def test_a_burst_at_zero_is_one_write_and_none_against_it(spec: dict[str, object], size: int, prediction: str) -> None:
+    model = a_model(scaleToZero={"mode": "Enforce", "holdTimeout": "10m"}, prediction={"mode": prediction}, **spec)
+    story = Story(model, replicas=0)
+    story.goes_on(asleep(0), for_s=60.0, front=FRONT, is_held=True)
+    assert set(story.sizes) == {0}
+    held = {"front": FRONT, "waiting": 500, "held_ever": 500}
+    story.goes_on(asleep(500), is_held=True, **held)
+    assert (story.latest.after, story.latest.reason) == (size, Reason.WOKEN)
+    story.goes_on(silence(Reason.NO_READY_PODS), for_s=60.0, ready=0, is_held=True, **held)
+    story.goes_on(silence(Reason.AWAITING_FIRST_SCRAPE), for_s=30.0, front=FRONT, held_ever=500)
+    story.goes_on(some_signals(5.0 * size), for_s=60.0, front=FRONT, held_ever=500)
+    assert set(story.sizes[6:]) == {size}
+
+
+def test_those_who_come_while_it_starts_write_no_other_size() -> None:
+    """A replica of its own for each report would be ready after the burst has gone."""
+    model = a_model(scaleToZero={"mode": "Enforce", "holdTimeout": "10m"})
+    story = Story(model, replicas=0)
+    story.goes_on(asleep(1), front=FRONT, is_held=True, waiting=1, held_ever=1)
+    for held in (40, 300, 500):
+        story.goes_on(silence(Reason.NO_READY_PODS), ready=0, front=FRONT, is_held=True, waiting=held, held_ever=held)
+    assert story.sizes == [1, 1, 1, 1]

@@ -61,8 +61,8 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     costs = _costs(seen, replica, memory, at, settings)
     forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
     since_s = memory.since_s(now_s)
-    advice = _advice(seen, forecast, costs, memory, at, settings, since_s)
     is_versed = _versed(forecast, at)
+    advice = _advice(seen, forecast, costs, memory, at, settings, since_s, is_versed)
     # Nothing to serve needs nothing, even while the time that a stated concurrency works on a request is unknown.
     is_idle = (load.sizing_rps == 0.0) & able.is_known
     need_exact = np.where(is_idle, 0.0, load.sizing_rps / replica.rps)
@@ -151,6 +151,7 @@ def _advice(
     at: I64,
     settings: Settings,
     since_s: float,
+    is_versed: Bools,
 ) -> Advice:
     """What the forecast asks for; nothing where none may be asked or nothing was learned yet."""
     start_to: I64 = np.zeros(len(seen), dtype=np.int64)
@@ -164,7 +165,9 @@ def _advice(
     maximum = np.array([float(model.deployment.spec.max_replicas) for model in seen])[rows]
     outlook = look(forecast, at[rows], theirs.limit_rps, replicas, maximum, since_s=since_s)
     advice = foresee(outlook, theirs, memory.accounts, at[rows], replicas, settings.tick_s)
-    start_to[rows], keep_to[rows] = advice.start_to, advice.keep_to
+    # Who sleeps is woken only by a forecast that has seen how long silences last: a new one expects anything at once.
+    start_to[rows] = np.where((replicas > 0.0) | is_versed[rows], advice.start_to, 0)
+    keep_to[rows] = advice.keep_to
     return Advice(start_to, keep_to)
 
 
