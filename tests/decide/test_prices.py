@@ -73,8 +73,9 @@ def test_the_first_request_of_all_may_not_set_the_price_by_itself() -> None:
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=30, max_size=90), st.sampled_from([0.01, 0.05, 0.3]))
 def test_prices_stay_in_their_range_whatever_comes(colds: list[float], share: float) -> None:
     prices = lived(*[took(arrivals=1.0, missed=1.0 - cold, cold=cold, cold_ratio=share) for cold in colds] * 20)
-    for factor in factors(prices):
-        assert 0.0099 <= factor <= 30.01
+    miss, cold_hit = factors(prices)
+    assert 0.0099 <= miss <= 30.01
+    assert 0.0099 <= cold_hit <= 10.01
 
 
 def test_the_shares_of_the_last_day_are_told_apart() -> None:

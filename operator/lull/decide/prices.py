@@ -39,6 +39,10 @@ _STEEPEST: Final = 2.0
 _RANGE: Final = (1e-2, 30.0)
 """A series of rare bursts cannot keep its share at any price: beyond thirty, each would hold its replicas for days."""
 
+_COLD_RANGE: Final = (1e-2, 10.0)
+"""Lone requests cannot keep their share at any price either: beyond ten, a model that is called four times a day at no
+hour in particular would never sleep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Took:
@@ -94,9 +98,9 @@ class Prices:
         self._observe(at, took, for_s)
         is_apart = ~np.isnan(took.cold_ratio)
         missed_rps = took.missed_rps + np.where(is_apart, 0.0, took.cold_rps)
-        self._ascend(self.factor, at, missed_rps / took.allowed_ratio - took.arrivals_rps, for_s)
+        self._ascend(self.factor, at, missed_rps / took.allowed_ratio - took.arrivals_rps, for_s, _RANGE)
         excess_rps = np.where(is_apart, took.cold_rps / took.cold_ratio - took.arrivals_rps, 0.0)
-        self._ascend(self.cold_factor, at, excess_rps, for_s)
+        self._ascend(self.cold_factor, at, excess_rps, for_s, _COLD_RANGE)
 
     def missed_ratio(self) -> F32:
         """Share of the requests of about the last day with any that missed, cold hits left out, (N,); NaN = of none."""
@@ -111,12 +115,12 @@ class Prices:
             ratio: F32 = of / self._arrived
         return ratio
 
-    def _ascend(self, factor: F32, at: I64, excess_rps: F64, for_s: float) -> None:
+    def _ascend(self, factor: F32, at: I64, excess_rps: F64, for_s: float, within: tuple[float, float]) -> None:
         """Moves prices by requests beyond the allowed share, as seconds of mean arrivals that would allow for them."""
         with np.errstate(invalid="ignore", divide="ignore"):
             excess_s = excess_rps * for_s * self._seen_s[at] / self._arrived[at]
         step = np.clip(np.nan_to_num(excess_s) * _RATE_PER_S, -_STEEPEST, _STEEPEST)
-        factor[at] = np.clip(factor[at] * np.exp(step), *_RANGE)
+        factor[at] = np.clip(factor[at] * np.exp(step), *within)
 
     def _observe(self, at: I64, took: Took, for_s: float) -> None:
         counts = (took.arrivals_rps > 0.0) | (self._silent_s[at] < _MEMORY_S)
