@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from builders import TICK_S, Story, a_memory, a_model, a_view, plan_of, silence, some_signals
-from lull.model.fleet import Signals
-from lull.model.plan import Plan
+from builders import START_S, TICK_S, Story, a_memory, a_model, a_view, plan_of, silence, some_signals
+from lull.model.fleet import ModelView, Signals, Target
+from lull.model.plan import ConditionType, Plan
 from lull.model.reason import Reason
 from lull.model.route import Front, ServicePort, ServiceShape
 
@@ -140,3 +140,18 @@ def test_those_who_come_while_it_starts_write_no_other_size() -> None:
     for held in (40, 300, 500):
         story.goes_on(silence(Reason.NO_READY_PODS), ready=0, front=FRONT, is_held=True, waiting=held, held_ever=held)
     assert story.sizes == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("signal", ["running", "in_flight"])
+def test_a_request_that_is_being_worked_on_keeps_its_replica(signal: str) -> None:
+    """An answer that takes an hour arrives only once, and no rate tells of it any more."""
+    model = a_model(scaleToZero={"mode": "Enforce", "idle": "1m", "holdTimeout": "10m", "allowLongStart": True})
+    target = Target(replicas=1, ready=1, drains=True, ready_since_s=START_S - 3600.0)
+    story, reasons = Story(model, replicas=1), []
+    story.goes_on(some_signals(0.0), for_s=900.0)
+    for at_work in (1.0, 0.0):
+        view = ModelView(model, target, some_signals(0.0, **{signal: at_work}), front=FRONT)
+        plan = plan_of(view, memory=story.memory, now_s=story.now_s)
+        said = {condition.type: condition.reason for condition in plan.models[model.key].conditions}
+        reasons.append(said[ConditionType.SLEEP_ALLOWED])
+    assert reasons == [Reason.IN_USE, Reason.MAY_SLEEP]
