@@ -26,6 +26,10 @@ woken is about to be asked something."""
 UNLEARNED_IDLE_S: Final = 300.0
 """Silence after which a model sleeps of which not even the worth of a start is known."""
 
+SLACK: Final = 1.1
+"""Times the bound on its start by which that of a model that sleeps may have grown: what is known of starts moves with
+each one, and a model at the bound would else be woken by one and put to sleep by the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
@@ -68,7 +72,7 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     idle_s = np.array([np.nan if rule.idle is None else float(rule.idle) for rule in rules])
     is_asleep = np.array([model.target is not None and model.target.replicas == 0 for model in models], dtype=bool)
     is_off = mode == SleepMode.OFF
-    lasting = _lasting(models, quiet, idle_s)
+    lasting = _lasting(models, quiet, idle_s, is_asleep)
     passing = _passing(quiet, idle_s)
     why = np.select(
         [is_off, lasting != None, is_asleep, passing != None],  # noqa: E711 - element by element
@@ -80,15 +84,16 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s))
 
 
-def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64) -> Objects:
+def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64, is_asleep: Bools) -> Objects:
     """What forbids sleep as long as it lasts, and ends one; None = nothing."""
     rules = [model.deployment.spec.scale_to_zero for model in models]
     hold_s = np.array([float(rule.hold_timeout) for rule in rules])
     is_allowed = np.array([rule.allow_long_start for rule in rules], dtype=bool)
     routes = [None if model.front is None else unsupported(model.front) for model in models]
     no_route = np.array([None if fault is None else fault.reason for fault in routes], dtype=object)
+    lead_s = np.where(is_asleep, quiet.lead_s / SLACK, quiet.lead_s)
     found: Objects = np.select(
-        [no_route != None, (quiet.lead_s > hold_s) & ~is_allowed, (quiet.lead_s > idle_s) & ~is_allowed],  # noqa: E711
+        [no_route != None, (lead_s > hold_s) & ~is_allowed, (lead_s > idle_s) & ~is_allowed],  # noqa: E711
         [no_route, _word(Reason.START_EXCEEDS_HOLD), _word(Reason.START_EXCEEDS_IDLE)],
         _NOTHING,
     )
