@@ -89,6 +89,7 @@ def _quiet(briefing: Briefing, advice: Advice) -> Quiet:
         keep_to=advice.keep_to,
         is_versed=briefing.is_versed & briefing.is_foreseen,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
+        is_start_known=memory.knows_start(at),
     )
 
 
@@ -130,6 +131,7 @@ def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, 
     """All that was concluded of each model that has a target."""
     now_s, plans = briefing.now_s, {}
     known_s_ago = now_s - briefing.memory.history.known_at_s(briefing.uids)
+    startups = briefing.memory.startups(briefing.at)
     for i, (model, mode) in enumerate(zip(briefing.seen, briefing.modes, strict=True)):
         demand = _demand(model, briefing.load, i, known_s_ago[i])
         has_capacity = bool(briefing.able.is_known[i])
@@ -141,7 +143,7 @@ def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, 
             _foreseen(briefing, advice, i),
             conditions(model, mode, demand.age_s, now_s=now_s, has_capacity=has_capacity, sleep=resting.why[i]),
             wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
-            expected_start_s=_known(briefing.costs.lead_s[i]),
+            startup=startups[i],
         )
     return plans
 

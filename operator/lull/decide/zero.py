@@ -49,6 +49,8 @@ class Quiet:
     """Whether the forecast knows the model."""
     ready_for_s: F64
     """Seconds for which the oldest of its Ready replicas has been so."""
+    is_start_known: Bools
+    """Whether a start was seen, so that ``lead_s`` is more than what settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,14 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
 
 
 def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64, is_asleep: Bools) -> Objects:
-    """What forbids sleep as long as it lasts, and ends one; None = nothing."""
+    """What forbids sleep as long as it lasts, and ends one; None = nothing.
+
+    Who sleeps was allowed to by starts that were known; that they are not known any more is no reason to wake it.
+    """
     rules = [model.deployment.spec.scale_to_zero for model in models]
     hold_s = np.array([float(rule.hold_timeout) for rule in rules])
     is_allowed = np.array([rule.allow_long_start for rule in rules], dtype=bool)
+    is_allowed |= is_asleep & ~quiet.is_start_known
     routes = [None if model.front is None else unsupported(model.front) for model in models]
     no_route = np.array([None if fault is None else fault.reason for fault in routes], dtype=object)
     lead_s = np.where(is_asleep, quiet.lead_s / SLACK, quiet.lead_s)

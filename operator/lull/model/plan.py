@@ -14,6 +14,7 @@ from lull.model.history import Observation
 from lull.model.reason import Reason
 from lull.model.route import Wish
 from lull.model.spec import Key
+from lull.model.start import Startup
 from lull.settings import Mode
 
 
@@ -100,8 +101,8 @@ class ModelPlan:
     conditions: tuple[Condition, ...]
     wish: Wish | None = None
     """Whether the model shall be awake; None = nothing is known of its target."""
-    expected_start_s: float | None = None
-    """Seconds within which nearly all its starts are done; None = unknown."""
+    startup: Startup | None = None
+    """How long it takes to start; None = unknown."""
 
     @property
     def decision_reason(self) -> Reason | None:

@@ -185,8 +185,14 @@ class Loop:
         self.memory.learn(plan.lesson, now_s)
         seen = [view.deployment for view in snapshot.models if view.target is not None]
         groups = {model.uid: _RUNTIMES[model.spec.server.runtime] for model in seen}
-        self.memory.learn_starts(self.startups.starts_of(pods), groups)
+        self.memory.learn_starts(self.startups.starts_of(pods), groups, self._written_starts(seen))
         self.exposition.starts_s = self._starts_s(seen)
+
+    def _written_starts(self, models: Sequence[InferenceDeployment]) -> dict[str, str]:
+        """What an operator before this one had learned of models whose starts this one has not seen, by uid."""
+        statuses = ((model.uid, self.mirror.statuses.get(model.key) or {}) for model in models)
+        told = ((uid, (status.get("startup") or {}).get("learned")) for uid, status in statuses)
+        return {uid: written for uid, written in told if isinstance(written, str)}
 
     def _starts_s(self, models: Sequence[InferenceDeployment]) -> dict[str, dict[Key, float]]:
         """Start-up times by quantile of those models whose starts were seen."""
@@ -234,7 +240,8 @@ class Loop:
             return
         before = None if plan.decision is None else plan.decision.before
         size = None if is_watched(model) else before
-        self.router.want(model.uid, plan.wish, expected_start_s=plan.expected_start_s, replicas=size)
+        start_s = plan.startup.p50_s if plan.startup else None
+        self.router.want(model.uid, plan.wish, expected_start_s=start_s, replicas=size)
 
     async def _scale(self, plan: ModelPlan) -> bool:
         """Carries the decision out where it asks for that; returns whether the size was changed."""
