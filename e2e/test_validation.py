@@ -100,6 +100,8 @@ BAD = {
     "percentile of everything": (setting("slo.objectives.0.percentile", "100"), ["percentile"]),
     "percentile as a number": (setting("slo.objectives.0.percentile", 95), ["percentile", "string"]),
     "unknown objective": (setting("slo.objectives.0.metric", "Throughput"), ["metric", "Latency"]),
+    "no cold start at all": (setting("slo.coldStartShare", "0"), ["coldStartShare must be", "scaleToZero Off"]),
+    "more cold starts than requests": (setting("slo.coldStartShare", 2), ["coldStartShare must be a number"]),
     "negative window": (setting("behavior.scaleDown.stabilizationWindowSeconds", -1), ["stabilizationWindowSeconds"]),
     "endless window": (setting("behavior.scaleDown.stabilizationWindowSeconds", 7200), ["3600"]),
     "tolerance of all": (

@@ -6,7 +6,7 @@ Nothing here shares a formula with ``decide.accounts``: the record is read from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -26,7 +26,14 @@ class Prices:
     energy_s: float = 120.0
     """Energy of a start beyond its time."""
     late_s: float = 2.0
-    """Price of all that arrives in a second in which the layer lacks."""
+    """Price of all that arrives in a second in which the layer lacks ..."""
+    cold_s: float | None = None
+    """... and of the first layer, where it is another one."""
+
+    @property
+    def first(self) -> Prices:
+        """As a model's first layer has them."""
+        return self if self.cold_s is None else replace(self, late_s=self.cold_s, cold_s=None)
 
     @property
     def start_s(self) -> float:
@@ -55,6 +62,7 @@ def costs_of(prices: Sequence[Prices]) -> Costs:
         start_s=np.array([each.start_s for each in prices]),
         lead_s=np.array([each.lead_s for each in prices]),
         beyond_s=np.array([each.energy_s for each in prices]),
+        cold_price_s=np.array([each.first.late_s / limit_rps for each in prices]),
     )
 
 
@@ -115,3 +123,6 @@ PRICES = st.builds(
     late_s=st.sampled_from([0.0, 0.1, 1.0, 5.0]),
 )
 """Starts that take no time, less than a step and more, that are cheap or dear, with misses that are or are not."""
+
+OF_MODELS = st.builds(replace, PRICES, cold_s=st.sampled_from([None, 0.0, 0.3, 20.0]))
+"""The same of all layers of a model, whose first one answers for those that wait for a wake."""

@@ -5,7 +5,7 @@
 6  commands
 5  runtime.handlers   runtime.operator
 4  runtime   activator   replay                 (unaware of each other; replay knows no adapter)
-3  cycle, which knows carrying, foresight, memory; recall   adapters   (unaware of each other)
+3  cycle, which knows briefing, carrying, foresight, lessons, memory; recall   adapters   (unaware of each other)
 2  forecast | energy | decide | render | hold   (unaware of each other)
 1  model
 0  errors   names   settings
@@ -34,6 +34,8 @@ ROWS = {
     "lull.foresight": 3,
     "lull.recall": 3,
     "lull.carrying": 3,
+    "lull.briefing": 3,
+    "lull.lessons": 3,
     "lull.cycle": 3,
     "lull.adapters": 3,
     "lull.activator": 4,
@@ -46,7 +48,15 @@ ROWS = {
     "lull.__main__": 8,
 }
 
-PLANNER = ("lull.carrying", "lull.cycle", "lull.foresight", "lull.memory", "lull.recall")
+PLANNER = (
+    "lull.briefing",
+    "lull.carrying",
+    "lull.cycle",
+    "lull.foresight",
+    "lull.lessons",
+    "lull.memory",
+    "lull.recall",
+)
 
 # The planner sees only values: whatever has a clock, a socket or chance in it stays above row 2. A replay may read the
 # files it is given, and nothing else of the world.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,17 +20,29 @@ START_S = 28_000_000 * STEP_S
 NAN = float("nan")
 
 
-def a_lesson(rates: dict[str, float], *, replicas: float = 2.0, need: float = 1.0, missed: float = 0.0) -> Lesson:
+def a_lesson(
+    rates: dict[str, float],
+    *,
+    replicas: float = 2.0,
+    need: float = 1.0,
+    missed: float = 0.0,
+    held: float = 0.0,
+    held_ever: float = 0.0,
+    cold_ratio: float = NAN,
+) -> Lesson:
     count = len(rates)
     whole = np.ones(count)
     return Lesson(
         uids=tuple(rates),
         arrivals_rps=np.array(list(rates.values())),
         missed_rps=missed * whole,
+        held=held * whole,
+        held_ever=held_ever * whole,
+        cold_ratio=cold_ratio * whole,
         allowed_ratio=0.01 * whole,
         need=need * whole,
         replicas=replicas * whole,
-        costs=Costs(10.0 * whole, whole, start_s=180.0 * whole, lead_s=60.0 * whole, beyond_s=120.0 * whole),
+        costs=Costs(10.0 * whole, whole, 180.0 * whole, 60.0 * whole, beyond_s=120.0 * whole, cold_price_s=whole),
         learned=Learned.nothing(),
         window=Window.unseen(count, STEP_S),
     )
@@ -94,6 +107,56 @@ def test_who_is_gone_leaves_nothing_to_who_comes_after() -> None:
     for i in range(31, 33):
         memory.learn(a_lesson({"new": 1.0}), START_S + STEP_S * i)
     assert median_rps(memory, "new") < 2.0
+
+
+def test_whoever_waits_for_a_wake_has_arrived_in_that_very_step() -> None:
+    """Asleep nothing is counted by servers, and what they count after the start may never be seen as a rate."""
+    memory = a_memory()
+    rounds = [(0.0, 0.0), (0.0, 3.0), (NAN, 1.0), (NAN, 0.0)]
+    for i, (rate, held) in enumerate(rounds):
+        memory.learn(a_lesson({"a": rate}, held=held, held_ever=held), START_S + 10.0 * i)
+    memory.learn(a_lesson({"a": 0.0}), START_S + STEP_S)
+    assert memory.forecaster.past(memory.find(["a"]), 28_000_000)[0] == pytest.approx(4.0 / STEP_S, rel=1e-3)
+
+
+def test_a_step_in_which_nothing_else_is_known_has_those_that_wait() -> None:
+    memory = a_memory()
+    memory.learn(a_lesson({"a": NAN}, held=2.0, held_ever=2.0), START_S)
+    memory.learn(a_lesson({"a": NAN}), START_S + STEP_S)
+    assert memory.forecaster.past(memory.find(["a"]), 28_000_000)[0] == pytest.approx(2.0 / STEP_S, rel=1e-3)
+
+
+def test_the_silence_before_a_wake_ends_with_the_request_that_waits() -> None:
+    """A silence of three hours is known as one of three hours, though no server ever counted its end."""
+    memory, silent = a_memory(), 180
+    for step in range(silent + 30):
+        is_woken = step == silent
+        rate = NAN if silent <= step < silent + 2 else 0.0
+        memory.learn(
+            a_lesson({"a": rate}, held=float(is_woken), held_ever=float(step >= silent)), START_S + 60.0 * step
+        )
+    chance = memory.forecaster.forecast().busy_chance[0, memory.find(["a"])[0]]
+    assert chance < 0.5, "it lasts anew"
+    assert memory.forecaster.past(memory.find(["a"]), 28_000_000 + silent)[0] > 0.0
+
+
+def test_what_was_counted_of_those_that_waited_is_remembered_and_forgotten() -> None:
+    memory = a_memory()
+    assert np.isnan(memory.held_ever(memory.find(["a"]))).all()
+    memory.learn(a_lesson({"a": 0.0, "b": 0.0}, held_ever=7.0), START_S)
+    assert memory.held_ever(memory.find(["a", "c"])).tolist()[0] == 7.0
+    memory.learn(a_lesson({"b": 0.0}, held_ever=7.0), START_S + 10.0)
+    memory.learn(a_lesson({"b": 0.0, "c": 0.0}, held_ever=0.0), START_S + 20.0)
+    assert memory.held_ever(memory.find(["c"])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("cold_ratio", "moved"), [(NAN, (True, False)), (0.01, (False, True))])
+def test_those_that_wait_for_a_wake_move_the_price_that_is_theirs(cold_ratio: float, moved: tuple[bool, bool]) -> None:
+    memory = a_memory()
+    for i in range(500):
+        memory.learn(a_lesson({"a": 0.0}, held=0.2, held_ever=0.2 * i, cold_ratio=cold_ratio), START_S + 10.0 * i)
+    at = memory.find(["a"])
+    assert (memory.prices.factor[at][0] > 1.0, memory.prices.cold_factor[at][0] > 1.0) == moved
 
 
 def test_prices_rise_where_too_many_requests_miss() -> None:

@@ -63,7 +63,7 @@ def test_the_higher_a_replica_the_less_likely_it_is_needed_and_the_more_its_miss
     assert len(found.layers) > 5
     assert chances == sorted(chances, reverse=True)
     assert chances[0] == pytest.approx(1.0, abs=0.01)
-    assert worth_s == sorted(worth_s)
+    assert worth_s[1:] == sorted(worth_s[1:]), "the first one has the price of a wake"
 
 
 def test_gaps_are_of_each_replica() -> None:

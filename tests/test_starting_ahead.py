@@ -101,7 +101,7 @@ def test_a_start_is_paid_with_its_mean_and_planned_with_its_95th_percentile() ->
 @pytest.mark.parametrize("lead_s", [60.0, 600.0])
 def test_the_energy_of_a_start_is_booked_however_long_starts_may_take(lead_s: float) -> None:
     one, at = np.ones(1), np.zeros(1, dtype=np.int64)
-    costs = Costs(10.0 * one, 0.0 * one, start_s=180.0 * one, lead_s=lead_s * one, beyond_s=120.0 * one)
+    costs = Costs(10.0 * one, 0.0 * one, 180.0 * one, lead_s * one, beyond_s=120.0 * one, cold_price_s=0.0 * one)
     accounts = Accounts(1)
     accounts.learn(at, need=0.0 * one, on=one, costs=costs, notice_s=TICK_S, for_s=TICK_S)
     assert accounts.balance_s[0, 0] == -(120.0 + TICK_S)

@@ -6,6 +6,7 @@ Pure. Called by ``cycle`` for the fleet of a cluster and by ``replay`` for that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from lull.forecast.forecaster import Forecast
 from lull.forecast.law import chance_above
 from lull.model.arrays import F64, I64, running_maximum
 from lull.model.costs import Costs
+
+_ANY_RPS: Final = 1e-5
+"""A rate that is some: one request in a day is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,13 @@ def look(forecast: Forecast, at: I64, limit_rps: F64, replicas: F64, maximum: F6
     layers = candidates(quantiles, replicas, limit_rps, maximum)
     owner = at[layers.owner]
     with np.errstate(invalid="ignore"):
-        above = chance_above(forecast.quantiles_rps[:, :, owner], thresholds_rps(layers, limit_rps))
-    chance = running_maximum(forecast.busy_chance[:, owner] * above)
+        # None at all needs no replica: a law whose quantiles are all zero must not pass the first one's threshold.
+        threshold_rps = np.maximum(thresholds_rps(layers, limit_rps), _ANY_RPS)
+        above = chance_above(forecast.quantiles_rps[:, :, owner], threshold_rps)
+    busy = forecast.busy_chance[:, owner]
+    # Whatever ends a silence needs the first replica; how much it is, the quantiles say for those above.
+    above = np.where((busy < 1.0) & (layers.number == 1) & ~np.isnan(above), 1.0, above)
+    chance = running_maximum(busy * above)
     return Outlook(layers, chance, forecast.horizons_s, since_s)
 
 

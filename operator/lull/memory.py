@@ -7,11 +7,12 @@ Prometheus' history where there is one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
 from lull.decide.accounts import Accounts
-from lull.decide.prices import Prices
+from lull.decide.prices import Prices, Took
 from lull.forecast.capacity import Capacities
 from lull.forecast.forecaster import Forecaster
 from lull.forecast.starts import StartTimes
@@ -21,6 +22,9 @@ from lull.model.costs import Lesson
 from lull.model.history import History
 from lull.model.learned import Learned
 from lull.model.start import Start, Startup
+
+_GATHERED: Final = ("_sum", "_count", "_held", "_held_ever")
+"""Arrays over models that are no part's."""
 
 
 class Memory:
@@ -46,6 +50,8 @@ class Memory:
         self._step: int | None = None
         self._sum: F64 = np.zeros(0)
         self._count: F64 = np.zeros(0)
+        self._held: F64 = np.zeros(0)
+        self._held_ever: F64 = np.zeros(0)
         self._last_s: float | None = None
 
     def find(self, uids: Sequence[str]) -> I64:
@@ -56,6 +62,10 @@ class Memory:
         """Seconds since the end of the last step that the forecast has learned; 0 where it has learned none."""
         index = self.forecaster.index
         return 0.0 if index is None else max(0.0, now_s - (index + 1) * self._step_s)
+
+    def held_ever(self, at: I64) -> F64:
+        """Requests that had begun to wait for a wake by the last round, (N,); NaN = there was none (-1)."""
+        return np.append(self._held_ever, np.nan)[at]
 
     def learn(self, seen: Lesson, now_s: float) -> None:
         """Takes one round in; forgets models that are no longer in the fleet."""
@@ -142,18 +152,30 @@ class Memory:
         step = int(now_s // self._step_s)
         if self._step is not None and step > self._step:
             with np.errstate(invalid="ignore", divide="ignore"):
-                mean = np.where(self._count > 0, self._sum / self._count, np.nan)
-            self.forecaster.learn(mean, self._step * self._step_s)
-            self._sum[:] = 0.0
-            self._count[:] = 0.0
+                mean = np.where(self._count > 0, self._sum / self._count, np.where(self._held > 0, 0.0, np.nan))
+            self.forecaster.learn(mean + self._held / self._step_s, self._step * self._step_s)
+            for gathered in (self._sum, self._count, self._held):
+                gathered[:] = 0.0
         self._step = step if self._step is None else max(step, self._step)
         known = ~np.isnan(seen.arrivals_rps)
         self._sum[at[known]] += seen.arrivals_rps[known]
         self._count[at[known]] += 1.0
+        # No server has counted them by now, and one that starts with them never will as a rate.
+        self._held[at] += seen.held
+        self._held_ever[at] = seen.held_ever
 
     def _book(self, seen: Lesson, rows: I64, at: I64, for_s: float) -> None:
         self.accounts.learn(at, seen.need[rows], seen.replicas[rows], seen.costs.of(rows), for_s, for_s)
-        self.prices.learn(at, seen.missed_rps[rows], seen.arrivals_rps[rows], seen.allowed_ratio[rows], for_s)
+        cold_rps = seen.held[rows] / for_s
+        is_known = ~np.isnan(seen.arrivals_rps[rows]) | (cold_rps > 0.0)
+        took = Took(
+            arrivals_rps=np.where(is_known, np.nan_to_num(seen.arrivals_rps[rows]) + cold_rps, np.nan),
+            missed_rps=np.where(is_known, np.nan_to_num(seen.missed_rps[rows]), np.nan),
+            cold_rps=cold_rps,
+            allowed_ratio=seen.allowed_ratio[rows],
+            cold_ratio=seen.cold_ratio[rows],
+        )
+        self.prices.learn(at, took, for_s)
 
     def _widen(self, width: int) -> None:
         lacking = width - len(self._sum)
@@ -164,8 +186,8 @@ class Memory:
         widen(self.prices, Prices(lacking))
         self.starts.resize(width)
         self.capacities.resize(width)
-        self._sum = np.concatenate([self._sum, np.zeros(lacking)])
-        self._count = np.concatenate([self._count, np.zeros(lacking)])
+        for name in _GATHERED:
+            setattr(self, name, np.append(getattr(self, name), np.zeros(lacking)))
 
     def _forget(self, at: I64) -> None:
         if not len(at):
@@ -175,4 +197,5 @@ class Memory:
         place(self.prices, at, Prices(1))
         self.starts.forget(at)
         self.capacities.forget(at)
-        self._sum[at] = self._count[at] = 0.0
+        for name in _GATHERED:
+            getattr(self, name)[at] = 0.0

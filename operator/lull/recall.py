@@ -79,6 +79,8 @@ def recall(memory: Memory, plan: Plan, model: InferenceDeployment, tick_s: float
         starts=memory.starts.summary(int(column)),
         price_factor=_known(memory.prices.factor[column]),
         missed_ratio=_known(missed),
+        cold_price_factor=_known(memory.prices.cold_factor[column]),
+        cold_hit_ratio=_known(memory.prices.cold_hit_ratio()[column]),
         settles_in_s=_settles_in_s(memory.history, plan, model, now_s),
     )
 
@@ -131,7 +133,7 @@ def _layers(memory: Memory, column: int, forecast: Forecast | None, asked: _Aske
     chance = np.append(chance, np.full(max(count - len(chance), 0), np.nan))
     owner: I64 = np.zeros(count, dtype=np.int64)
     number = np.arange(1, count + 1)
-    worth_s = (misses_s(costs, asked.tick_s) + costs.start_s)[owner]
+    worth_s = misses_s(costs.of(owner), number, asked.tick_s) + costs.start_s[owner]
     is_free = accounts.may_let_go(np.full(count, column), number, worth_s)
     return tuple(
         LayerAccount(

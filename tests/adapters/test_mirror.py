@@ -363,3 +363,44 @@ def test_what_comes_in_the_way_of_a_start_is_told_once(kind: Kind, smooth: dict[
     for version in (7, 8):
         mirror.feed(kind, hindered(version))
     assert told == ["demo"]
+
+
+def an_entry(pod: str, held: int, expires: str = "2026-01-01T00:01:00Z") -> dict[str, Any]:
+    return {"pod": pod, "held": held, "since": "2026-01-01T00:00:00Z", "expires": expires}
+
+
+NOW_S = 1_767_225_600.0
+
+
+def reported(*reports: list[dict[str, Any]]) -> int:
+    """Requests counted after these reports, 2026-01-01T00:00:00Z."""
+    watched = Watched()
+    watched.now_s = NOW_S
+    for version, entries in enumerate(reports, start=1):
+        watched.mirror.feed(Kind.MODEL, a_body(version=version, status={"activation": entries}))
+    return watched.mirror.held_ever[CHAT]
+
+
+@pytest.mark.parametrize(
+    ("reports", "held"),
+    [
+        pytest.param([[an_entry("a", 1)]], 1, id="the first one"),
+        pytest.param([[an_entry("a", 1)], [an_entry("a", 500)]], 500, id="more come"),
+        pytest.param([[an_entry("a", 5)], [an_entry("a", 5)], [an_entry("a", 5)]], 5, id="a report that is refreshed"),
+        pytest.param([[an_entry("a", 5)], [an_entry("a", 2)], [an_entry("a", 4)]], 7, id="some go and others come"),
+        pytest.param([[an_entry("a", 3)], [an_entry("a", 3), an_entry("b", 2)]], 5, id="at another activator"),
+        pytest.param([[an_entry("a", 3)], [], [an_entry("a", 3)]], 6, id="another burst"),
+        pytest.param([[an_entry("a", 3, expires="2025-12-31T23:59:59Z")]], 0, id="a report that has expired"),
+    ],
+)
+def test_requests_that_begin_to_wait_are_counted_from_report_to_report(reports: list[Any], held: int) -> None:
+    assert reported(*reports) == held
+
+
+def test_a_model_that_went_takes_its_count_along() -> None:
+    watched = Watched()
+    watched.now_s = NOW_S
+    body = a_body(status={"activation": [an_entry("a", 3)]})
+    watched.mirror.feed(Kind.MODEL, body)
+    watched.mirror.feed(Kind.MODEL, body, is_gone=True)
+    assert CHAT not in watched.mirror.held_ever

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lived_layers import PRICES, Prices, costs_of, keeps_the_bound
+from lived_layers import OF_MODELS, Prices, costs_of, keeps_the_bound
 from lull.decide.accounts import Accounts
 from lull.decide.layers import layers_between
 from lull.decide.provision import Advice, advise, candidates, misses_s, thresholds_rps
@@ -177,7 +177,7 @@ def late_chances(_: np.random.Generator, need: F64, most: int) -> list[F64]:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.lists(PRICES, min_size=8, max_size=8),
+    st.lists(OF_MODELS, min_size=8, max_size=8),
     st.sampled_from([random_chances, contrary_chances, late_chances]),
     st.booleans(),
     st.integers(0, 2**16),
@@ -192,7 +192,8 @@ def test_each_layer_of_a_fleet_keeps_the_bound_whatever_is_forecast(
     for model, each in enumerate(prices):
         for number in range(1, most + 1):
             needed, on = need[:, model] >= number, record[:, model] >= number
-            keeps_the_bound(needed.tolist(), on.tolist(), each, slack_s=0.0 if is_told_first else each.tick_s)
+            layer = each.first if number == 1 else each
+            keeps_the_bound(needed.tolist(), on.tolist(), layer, slack_s=0.0 if is_told_first else each.tick_s)
 
 
 def test_a_fleet_that_obeys_blindly_breaks_the_bound() -> None:
@@ -224,6 +225,16 @@ def test_models_are_advised_as_if_each_were_alone(seed: int) -> None:
         assert (together.start_to[i], together.keep_to[i]) == (alone.start_to[0], alone.keep_to[0])
 
 
+def test_where_nothing_runs_every_layer_is_worth_what_a_wake_is() -> None:
+    """Two may be needed; those who come find none, so that the price of a miss has no say."""
+    cheap, dear = Prices(late_s=50.0, cold_s=0.0), Prices(late_s=1.0, cold_s=50.0)
+    maybe = chances(0.5, 0.5, 0.0)
+    assert told(maybe, replicas=0.0, costs=cheap.costs()).start_to.tolist() == [0]
+    assert told(maybe, replicas=1.0, costs=cheap.costs()).start_to.tolist() == [2]
+    assert told(maybe, replicas=0.0, costs=dear.costs()).start_to.tolist() == [2]
+    assert told(maybe, replicas=1.0, costs=dear.costs()).start_to.tolist() == [0]
+
+
 def test_layers_in_question_are_those_there_are_and_those_the_highest_quantile_reaches() -> None:
     quantiles = np.zeros((6, 4, 5), dtype=np.float32)
     quantiles[-1, 2] = [25.0, 5.0, 1000.0, np.nan, 25.0]
@@ -236,5 +247,10 @@ def test_layers_in_question_are_those_there_are_and_those_the_highest_quantile_r
 
 def test_a_layer_answers_for_what_it_would_have_carried() -> None:
     """10 requests/s for twice 60 s and the 10 s until it is noticed, at 0.5 s of idle power each."""
-    costs = Costs(np.array([10.0]), np.array([0.5]), np.array([180.0]), np.array([60.0]), np.array([120.0]))
-    assert misses_s(costs, 10.0).tolist() == [650.0]
+    costs = Costs(*(np.array([value] * 2) for value in (10.0, 0.5, 180.0, 60.0, 120.0, 0.2)))
+    assert misses_s(costs, np.array([2, 3]), 10.0).tolist() == [650.0, 650.0]
+
+
+def test_the_first_one_answers_for_those_that_wait_for_a_wake() -> None:
+    costs = Costs(*(np.array([value] * 2) for value in (10.0, 0.5, 180.0, 60.0, 120.0, 0.2)))
+    assert misses_s(costs, np.array([1, 2]), 10.0).tolist() == [260.0, 650.0]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import a_model, a_view
 from lull.decide.zero import GRACE_S, UNLEARNED_IDLE_S, Quiet, rest
@@ -90,7 +92,20 @@ def test_one_that_sleeps_sleeps_on_whatever_is_unknown_of_it() -> None:
 
 
 def test_one_that_sleeps_is_woken_when_its_start_has_become_too_long() -> None:
-    assert of(a_sleeper(replicas=0), lead_s=61.0) == (1, Reason.START_EXCEEDS_HOLD)
+    assert of(a_sleeper(replicas=0), lead_s=67.0) == (1, Reason.START_EXCEEDS_HOLD)
+    assert of(a_sleeper(replicas=0), lead_s=65.0) == (0, Reason.ASLEEP), "by so little it is not woken"
+
+
+@given(st.lists(st.floats(57.5, 62.5), min_size=1, max_size=60), st.sampled_from([{}, {"idle": "1m"}]))
+def test_a_start_about_as_long_as_the_hold_does_not_switch_a_model_about(
+    leads_s: list[float], rule: dict[str, str]
+) -> None:
+    """Each start moves what is known of them by some hundredths; once asleep it sleeps on."""
+    replicas, sizes = 1, []
+    for lead_s in leads_s:
+        replicas, _ = of(a_sleeper(replicas=replicas, **rule), lead_s=lead_s)
+        sizes.append(replicas)
+    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_one_that_sleeps_is_not_woken_because_its_start_is_not_known_any_more() -> None:

@@ -24,6 +24,7 @@ from lull.errors import SpecError
 from lull.model.plan import ConditionStatus
 from lull.model.route import HoldState, Route
 from lull.model.spec import (
+    LEAST_COLD_SHARE,
     TOKEN_RUNTIMES,
     InferenceDeployment,
     Key,
@@ -196,6 +197,9 @@ def test_defaults_are_the_same(schema: dict[str, Any], field: msgspec.structs.Fi
     if isinstance(field.default, Seconds):
         assert parse_duration_s(schema["default"]) == field.default
         return
+    if isinstance(field.default, Number):
+        assert float(schema["default"]) == field.default
+        return
     is_plain = isinstance(field.default, str | int)
     assert schema.get("default") == (field.default if is_plain else None)
 
@@ -361,6 +365,15 @@ def sloppy(**changes: str) -> dict[str, Any]:
     return a_spec(slo={"objectives": [OBJECTIVE | changes]})
 
 
+def sharing(share: object) -> dict[str, Any]:
+    return a_spec(slo={"objectives": [OBJECTIVE], "coldStartShare": share})
+
+
+@pytest.mark.parametrize(("told", "share"), [("0.05", 0.05), (".2", 0.2), (1, 1.0), ("0.0001", LEAST_COLD_SHARE)])
+def test_a_share_may_wait_for_a_wake(told: object, share: float) -> None:
+    assert parse(a_body(spec=sharing(told))).spec.slo.cold_start_share == share
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
@@ -377,6 +390,9 @@ def sloppy(**changes: str) -> dict[str, Any]:
         pytest.param(sloppy(percentile="49"), "percentile", id="a percentile below the median"),
         pytest.param(sloppy(percentile="most"), "percentile", id="a percentile in words"),
         pytest.param(a_spec(slo={"objectives": []}), "objectives", id="no objectives"),
+        pytest.param(sharing(0), "slo.coldStartShare", id="nobody may wait for a wake"),
+        pytest.param(sharing("1.5"), "slo.coldStartShare", id="more than all may"),
+        pytest.param(sharing("few"), "coldStartShare", id="a share in words"),
         pytest.param(sloppy(metric="Throughput"), "metric", id="an unknown objective"),
         pytest.param(sloppy(metric="TimeToFirstToken"), "vllm or sglang", id="a first token of a server without any"),
         pytest.param(sloppy(metric="InterTokenLatency"), "vllm or sglang", id="tokens of a server without any"),

@@ -148,7 +148,7 @@ def concluded(
 
 
 def remembering(*layers: LayerAccount) -> Recollection:
-    return Recollection(60.0, None, (), (), (), (), layers, StartTimes(1).summary(0), 1.0, None, None)
+    return Recollection(60.0, None, (), (), (), (), layers, StartTimes(1).summary(0), 1.0, None, 1.0, None, None)
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,23 @@ class World:
     def lives(self, now_s: float, rps: float = 1.0) -> None:
         """One round of the loop."""
         ones = np.ones(len(self.models))
-        costs = Costs(10.0 * ones, ones, start_s=180.0 * ones, lead_s=60.0 * ones, beyond_s=120.0 * ones)
+        costs = Costs(10.0 * ones, ones, 180.0 * ones, 60.0 * ones, beyond_s=120.0 * ones, cold_price_s=ones)
         uids = [model.uid for model in self.models]
         window = Window.unseen(len(uids), STEP_S)
-        lesson = Lesson(uids, rps * ones, 0.0 * ones, 0.01 * ones, ones, ones, costs, Learned.nothing(), window)
+        lesson = Lesson(
+            uids,
+            arrivals_rps=rps * ones,
+            missed_rps=0.0 * ones,
+            held=0.0 * ones,
+            held_ever=0.0 * ones,
+            allowed_ratio=0.01 * ones,
+            cold_ratio=np.nan * ones,
+            need=ones,
+            replicas=ones,
+            costs=costs,
+            learned=Learned.nothing(),
+            window=window,
+        )
         self.memory.learn(lesson, now_s)
         self.backfill.take_over()
 

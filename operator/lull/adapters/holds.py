@@ -44,12 +44,25 @@ def read_last_awake(status: Mapping[str, Any]) -> LastAwake:
 
 def read_waiting(status: Mapping[str, Any], now_s: float) -> Waiting:
     """Sums what the activators told; entries that have expired no longer count."""
-    held, oldest_s = 0, []
-    for entry in status.get("activation") or ():
-        if (_time_s(entry.get("expires")) or 0.0) > now_s and entry.get("held"):
-            held += int(entry["held"])
-            oldest_s += [at_s for at_s in (_time_s(entry.get("since")),) if at_s is not None]
-    return Waiting(held, min(oldest_s, default=None))
+    entries = _alive(status, now_s)
+    since_s = [_time_s(entry.get("since")) for entry in entries]
+    oldest_s = min((at_s for at_s in since_s if at_s is not None), default=None)
+    return Waiting(sum(int(entry["held"]) for entry in entries), oldest_s)
+
+
+def newly_held(before: Mapping[str, Any], after: Mapping[str, Any], now_s: float) -> int:
+    """Requests that began to wait between two editions of a status: what each activator holds more than it did.
+
+    Who came while another one went is not seen, so that it is a lower bound.
+    """
+    held = {entry.get("pod"): int(entry["held"]) for entry in _alive(before, now_s)}
+    return sum(max(0, int(entry["held"]) - held.get(entry.get("pod"), 0)) for entry in _alive(after, now_s))
+
+
+def _alive(status: Mapping[str, Any], now_s: float) -> list[Mapping[str, Any]]:
+    """Entries that hold something and have not expired."""
+    entries = status.get("activation") or ()
+    return [entry for entry in entries if entry.get("held") and (_time_s(entry.get("expires")) or 0.0) > now_s]
 
 
 def left_behind(status: Mapping[str, Any], alive: Container[str], now_s: float) -> list[str]:

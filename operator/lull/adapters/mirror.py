@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from lull.adapters.holds import read_waiting
+from lull.adapters.holds import newly_held, read_waiting
 from lull.adapters.objects import (
     Autoscaler,
     Body,
@@ -73,6 +73,8 @@ class Mirror:
         self.spec_turns = 0
         """How often an InferenceDeployment appeared, changed its spec or went."""
         self.statuses: dict[Key, Mapping[str, Any]] = {}
+        self.held_ever: defaultdict[Key, int] = defaultdict(int)
+        """Requests that have begun to wait for each model, counted from report to report."""
         self.pods: dict[Key, Pod] = {}
         self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
         self.services: dict[Key, Service] = {}
@@ -197,12 +199,16 @@ class Mirror:
             fault = Fault(Reason.SPEC_UNREADABLE, str(error))
             model = Unreadable(key, metadata["uid"], int(metadata.get("generation", 0)), fault)
         self.models[key] = model
-        waited = read_waiting(self.statuses.get(key, {}), self.clock()).held
-        self.statuses[key] = body.get("status") or {}
-        if not waited and read_waiting(self.statuses[key], self.clock()).held:
-            self.on_wake(key)
+        self._hear_of_waiting(key, body.get("status") or {})
         if before is None or before.uid != model.uid or before.generation != model.generation:
             self._turn()
+
+    def _hear_of_waiting(self, key: Key, status: Mapping[str, Any]) -> None:
+        before, now_s = self.statuses.get(key, {}), self.clock()
+        self.statuses[key] = status
+        self.held_ever[key] += newly_held(before, status, now_s)
+        if not read_waiting(before, now_s).held and read_waiting(status, now_s).held:
+            self.on_wake(key)
 
     def _store_pod(self, key: Key, body: Body) -> None:
         before = self.pods.get(key)
@@ -236,6 +242,7 @@ class Mirror:
         elif kind is Kind.MODEL:
             self.models.pop(key, None)
             self.statuses.pop(key, None)
+            self.held_ever.pop(key, None)
             self._turn()
         elif kind is Kind.SERVICE:
             self.services.pop(key, None)

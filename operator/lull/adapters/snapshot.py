@@ -100,6 +100,7 @@ def snapshot_of(
                 front=fronts.get(model.uid),
                 is_held=is_held,
                 waiting=waiting,
+                held_ever=mirror.held_ever.get(model.key, 0),
                 attempts=_attempts(at),
                 refusal=at.workload.refusal if at.workload else None,
                 last_awake=read_last_awake(status),

@@ -138,12 +138,24 @@ def _costs(found: Found) -> list[tuple[str, str]]:
         ("a start costs", f"{_seconds(costs['start_s'])} of idle power"),
         ("missed of late", f"{share(costs['missed_ratio'])} of {share(costs['allowed_miss_ratio'])} allowed"),
         ("price factor", known(costs["price_factor"])),
+        *_cold(costs),
     ]
     advice = ahead["advice"] if ahead else None
     if advice is not None:
         asked = [f"{verb} {advice[of]}" for verb, of in (("start", "start_to"), ("keep", "keep_to")) if advice[of]]
         rows.append(("forecast asks", " and ".join(asked) or "nothing"))
     return rows
+
+
+def _cold(costs: Found) -> list[tuple[str, str]]:
+    """Of requests that waited for a wake, where any did."""
+    came = costs["cold_hit_ratio"]
+    if not came:
+        return []
+    return [
+        ("waited for a wake", f"{share(came)} of {share(costs['allowed_cold_ratio'])} allowed"),
+        ("their price factor", known(costs["cold_price_factor"])),
+    ]
 
 
 def _more(found: Found) -> list[tuple[str, str]]:

@@ -78,6 +78,7 @@ def add_to(commands: Any) -> None:
     add("--cold-start", type=duration_s, default=60.0, metavar="TIME", help="median start-up time (default: 60s)")
     add("--slo-wait", type=duration_s, default=1.0, metavar="TIME", help="a longer wait is a miss (default: 1s)")
     add("--objective", type=share, default=0.005, metavar="SHARE", help="requests that may miss (default: 0.005)")
+    add("--cold-share", type=share, metavar="SHARE", help="requests that may wait for a wake, kept apart by Lull")
     add("--step", type=duration_s, metavar="TIME", help="step of the world, shortened to divide a bin (default: 15s)")
     add("--capacity", type=above_zero, metavar="RPS", help="what one replica serves (default: a sixth of the peak)")
     add("--bin", type=duration_s, metavar="TIME", help="sum the trace to bins of this width (default: 60s, if it can)")
@@ -158,6 +159,7 @@ def _options(asked: argparse.Namespace) -> Options:
             active_w=asked.busy_power,
         ),
         objective_ratio=asked.objective,
+        cold_ratio=asked.cold_share,
         capacity_rps=asked.capacity,
         seed=asked.seed,
         ablate=asked.ablate,

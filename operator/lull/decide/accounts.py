@@ -66,7 +66,8 @@ class Accounts:
             for_s: seconds that the stretch lasted.
         """
         layer = np.arange(1.0, LAYERS + 1.0)[:, None]
-        miss_s = costs.miss_price_s * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
+        price_s = costs.price_s(layer)
+        miss_s = price_s * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
         worth_s = miss_s + costs.start_s
         known = ~np.isnan(need) & ~np.isnan(worth_s)
         needed, is_on = known & (layer <= need), layer <= on
@@ -78,7 +79,7 @@ class Accounts:
         # need that calls for it: who asks in between whether it may be let go again must not take it for free.
         starts = np.where(needed & ~is_on, began | was_on, is_on & ~was_on & (gap_s > 0.0))
         # Whoever goes or comes in the very stretch in which the need begins is not there for it.
-        unready_s = costs.miss_price_s * missed_requests(costs.limit_rps, lacks_s, notice_s=0.0)
+        unready_s = price_s * missed_requests(costs.limit_rps, lacks_s, notice_s=0.0)
         missed_s = np.where(began, np.where(is_on & was_on, unready_s, miss_s), 0.0)
         spent_s = is_on * for_s + starts * costs.beyond_s + missed_s
         faded_s = np.minimum(balance_s, np.exp(-for_s / _MEMORY_S) * balance_s)

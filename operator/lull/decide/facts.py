@@ -109,36 +109,55 @@ def gather(
         history: what happened before.
         now_s: the time, on the history's clock.
     """
-    behaviors = tuple(model.deployment.spec.behavior for model in models)
+    specs = [model.deployment.spec for model in models]
+    behaviors = tuple(spec.behavior for spec in specs)
+    start_to, keep_to = _asked(models, advice, resting)
+    up_window_s, down_window_s = _windows_s(models, behaviors, is_versed, resting)
     return Facts(
         uids=tuple(model.deployment.uid for model in models),
-        current=np.array([model.target.replicas if model.target else 0 for model in models], dtype=np.int64),
-        minimum=np.array([model.deployment.spec.min_replicas for model in models], dtype=np.int64),
-        maximum=np.array([model.deployment.spec.max_replicas for model in models], dtype=np.int64),
+        current=_ints([model.target.replicas if model.target else 0 for model in models]),
+        minimum=_ints([spec.min_replicas for spec in specs]),
+        maximum=_ints([spec.max_replicas for spec in specs]),
         need_exact=need_exact,
         safe_exact=safe_exact,
         is_lower_bound=is_lower_bound,
         is_unreachable=is_unreachable,
         unknown=np.array([_why_unknown(model) for model in models], dtype=object),
-        up_window_s=_floats([_or(b.scale_up.stabilization_window_seconds, 0) for b in behaviors]),
-        # Sleep has a silence of its own to wait for; another wait after it would only cost.
-        down_window_s=np.where(resting.floor == 0, 0.0, _down_window_s(behaviors, _may_act(models) & is_versed)),
+        up_window_s=up_window_s,
+        down_window_s=down_window_s,
         up_tolerance=_floats([_or(b.scale_up.tolerance, 0.0) for b in behaviors]),
         down_tolerance=_floats([_or(b.scale_down.tolerance, DOWN_TOLERANCE) for b in behaviors]),
-        start_to=np.where(_may_act(models), advice.start_to, 0).astype(np.float64),
-        keep_to=np.where(_may_act(models) & ~(resting.is_idle_stated & (resting.floor == 0)), advice.keep_to, 0).astype(
-            np.float64
-        ),
+        start_to=start_to,
+        keep_to=keep_to,
         floor=resting.floor,
         is_sleeper=resting.is_sleeper,
         is_held=np.array([model.is_held for model in models], dtype=bool),
-        waiting=np.array([model.waiting for model in models], dtype=np.int64),
+        waiting=_ints([model.waiting for model in models]),
         is_unproven=resting.why == Reason.TEMPLATE_PROOF,
-        last_awake=np.array([model.last_awake.replicas or 0 for model in models], dtype=np.int64),
+        last_awake=_ints([model.last_awake.replicas or 0 for model in models]),
         behaviors=behaviors,
         history=history,
         now_s=now_s,
     )
+
+
+def _asked(models: Sequence[ModelView], advice: Advice, resting: Rest) -> tuple[F64, F64]:
+    """Replicas that the forecast wants started and kept, where it may act, (N,) each."""
+    may_act = _may_act(models)
+    is_settled = resting.is_idle_stated & (resting.floor == 0)
+    start_to: F64 = np.where(may_act, advice.start_to, 0).astype(np.float64)
+    keep_to: F64 = np.where(may_act & ~is_settled, advice.keep_to, 0).astype(np.float64)
+    return start_to, keep_to
+
+
+def _windows_s(
+    models: Sequence[ModelView], behaviors: Sequence[Behavior], is_versed: Bools, resting: Rest
+) -> tuple[F64, F64]:
+    """Stabilisation windows up and down, (N,) each."""
+    up_s = _floats([_or(b.scale_up.stabilization_window_seconds, 0) for b in behaviors])
+    # Sleep has a silence of its own to wait for; another wait after it would only cost.
+    down_s = np.where(resting.floor == 0, 0.0, _down_window_s(behaviors, _may_act(models) & is_versed))
+    return up_s, down_s
 
 
 def _down_window_s(behaviors: Sequence[Behavior], is_held: Bools) -> F64:
@@ -161,6 +180,10 @@ def _why_unknown(model: ModelView) -> Reason:
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
+
+
+def _ints(values: Sequence[int]) -> I64:
+    return np.array(values, dtype=np.int64)
 
 
 def _floats(values: Sequence[float]) -> F64:

@@ -137,13 +137,16 @@ def within_bounds(proposal: Proposal, facts: Facts) -> Proposal:
 def asleep(proposal: Proposal, facts: Facts) -> Proposal:
     """At zero a model stays until something wakes it; nothing that damps a change may hold up those who wait.
 
+    Step policies bound what a burst adds to the least size, and never that: an order about growth is no order to sleep.
     A zero that Lull did not make is somebody's hand: Lull does not undo it.
     """
     is_zero = facts.current == 0
     is_ours = is_zero & (facts.is_sleeper | facts.is_held)
     proposal = proposal.where(is_zero & ~is_ours, np.zeros_like(facts.current), Reason.SCALED_TO_ZERO_BY_HAND)
     least = np.minimum(np.maximum(proposal.desired, facts.minimum), facts.maximum)
-    waited = np.fmax(least, np.minimum(np.maximum(np.nan_to_num(facts.need), 1.0), facts.maximum))
+    _, highest = step_bounds(facts)
+    burst = np.minimum(np.nan_to_num(facts.need), np.minimum(highest, facts.maximum))
+    waited = np.maximum(least, burst)
     is_woken = is_ours & (facts.waiting > 0)
     proposal = _put(proposal, is_woken, waited, Reason.WOKEN)
     has_ended = is_ours & ~is_woken & (facts.floor > 0)

@@ -26,14 +26,15 @@ class Advice:
     """Replicas not to go below; 0 = it asks for none."""
 
 
-def misses_s(costs: Costs, notice_s: float) -> F64:
-    """Price of the requests that each layer of a model answers for when it is needed and not there, (N,).
+def misses_s(costs: Costs, number: I64, notice_s: float) -> F64:
+    """Price of the requests that a layer answers for when it is needed and not there, (L,).
 
     Args:
-        costs: of the models.
+        costs: of the layers' models, (L,).
+        number: which replica each layer is, from 1, (L,).
         notice_s: seconds until the need is noticed.
     """
-    return costs.miss_price_s * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
+    return costs.price_s(number) * missed_requests(costs.limit_rps, costs.lead_s, notice_s=notice_s)
 
 
 def candidates(quantiles_rps: F32, replicas: F64, limit_rps: F64, maximum: F64) -> Layers:
@@ -74,7 +75,7 @@ def advise(
         since_s: seconds that have gone by of the horizons: a forecast is as old as its last step.
     """
     owner, number = layers.owner, layers.number
-    miss_s = misses_s(costs, tick_s)[owner]
+    miss_s = misses_s(costs.of(owner), number, tick_s)
     start_s = costs.start_s[owner]
     worth_s = start_s + miss_s
     column = at[owner]
@@ -83,7 +84,9 @@ def advise(
     with np.errstate(invalid="ignore"):
         held_s = holding_s(chance, horizons_s)
         keep = pays_to_keep(chance, held_s, worth_s)
-        start = pays_to_start(chance, held_s, lead[owner], miss_s, start_s)
+        # Where none runs, whoever comes waits for a wake, however many replicas they need.
+        woken_s = misses_s(costs.of(owner), np.where(replicas[owner] > 0.0, number, 1), tick_s)
+        start = pays_to_start(chance, held_s, lead[owner], woken_s, start_s)
     is_known = ~np.isnan(chance[0]) & ~np.isnan(worth_s)
     keep |= ~accounts.may_let_go(column, number, worth_s)
     may_hold = accounts.may_hold(column, number, worth_s, tick_s)

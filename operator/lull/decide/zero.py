@@ -31,6 +31,10 @@ UNLEARNED_IDLE_S: Final = 300.0
 PROOFS_A_ROUND: Final = 10
 """Sleeping models that are started in one round because their template changed: an upgrade may change all at once."""
 
+SLACK: Final = 1.1
+"""Times the bound on its start by which that of a model that sleeps may have grown: what is known of starts moves with
+each one, and a model at the bound would else be woken by one and put to sleep by the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
@@ -108,8 +112,9 @@ def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64, is_asleep: 
     is_allowed |= is_asleep & ~quiet.is_start_known
     routes = [None if model.front is None else unsupported(model.front) for model in models]
     no_route = np.array([None if fault is None else fault.reason for fault in routes], dtype=object)
+    lead_s = np.where(is_asleep, quiet.lead_s / SLACK, quiet.lead_s)
     found: Objects = np.select(
-        [no_route != None, (quiet.lead_s > hold_s) & ~is_allowed, (quiet.lead_s > idle_s) & ~is_allowed],  # noqa: E711
+        [no_route != None, (lead_s > hold_s) & ~is_allowed, (lead_s > idle_s) & ~is_allowed],  # noqa: E711
         [no_route, _word(Reason.START_EXCEEDS_HOLD), _word(Reason.START_EXCEEDS_IDLE)],
         _NOTHING,
     )

@@ -15,6 +15,7 @@ import numpy as np
 from lull.forecast.calibration import LEVELS, Correction, Mixture, Trackers, pinball
 from lull.forecast.experts import DAY_S, HORIZONS, NONE_Y, WEEK_S, Expert, Harmonics, Smoothers, to_count, to_y
 from lull.forecast.gaps import Gaps
+from lull.forecast.returns import informed
 from lull.forecast.seasons import Seasons
 from lull.model.arrays import F32, F64, I64
 from lull.model.columns import Part, place, widen
@@ -153,7 +154,7 @@ class Forecaster:
         return Forecast(
             horizons_s=np.array(HORIZONS) * self.step_s,
             quantiles_rps=to_count(self._issued[:, last]) / np.float32(self.step_s),
-            busy_chance=self._gaps.chance_of_end(),
+            busy_chance=informed(self._gaps.chance_of_end(), self._gaps.silent, self._seasons, self.index or 0),
             leader=np.where(has.any(axis=0), leader, -1),
             known_s=np.maximum((self.index or 0) + 1 - self._since, 0) * self.step_s,
             error_ratio=error,

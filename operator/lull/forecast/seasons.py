@@ -15,7 +15,7 @@ from lull.model.arrays import F32, I64, Bools
 
 _FINE_DAYS: Final = 2
 _COARSE_DAYS: Final = 14
-_COARSE: Final = 5
+COARSE: Final = 5
 """Steps per coarse bin."""
 _SHIFT_STEPS: Final = 10
 """Steps over which today's level is compared with the season's."""
@@ -37,11 +37,11 @@ class Seasons:
 
     def __init__(self, width: int, step_s: float) -> None:
         self._day = max(1, round(DAY_S / step_s))
-        self._week = max(1, round(WEEK_S / step_s / _COARSE))
+        self._week = max(1, round(WEEK_S / step_s / COARSE))
         # What is judged against the steps before it reaches back two of the longest horizons, however long steps are.
         fine_rows = max(_FINE_DAYS * self._day, 2 * HORIZONS[-1]) + _SHIFT_STEPS + 1
         self.fine: F32 = np.full((fine_rows, width), np.nan, dtype=np.float32)
-        coarse_rows = round(_COARSE_DAYS * DAY_S / step_s / _COARSE) + _SHIFT_STEPS + 1
+        coarse_rows = round(_COARSE_DAYS * DAY_S / step_s / COARSE) + _SHIFT_STEPS + 1
         self.coarse: F32 = np.full((coarse_rows, width), np.nan, dtype=np.float32)
         self.span = len(self.fine)
         """Steps after which nothing fine is left of a step."""
@@ -51,20 +51,20 @@ class Seasons:
     def learn(self, index: int, y: F32, known: Bools) -> None:
         """Writes the step with number ``index``, counted from the epoch."""
         self.fine[index % len(self.fine)] = np.where(known, y, np.nan)
-        if index % _COARSE == 0:
+        if index % COARSE == 0:
             self._sum[:] = 0.0
             self._counted[:] = 0.0
         self._sum += np.where(known, y, 0.0)
         self._counted += known
         with np.errstate(invalid="ignore", divide="ignore"):
-            self.coarse[(index // _COARSE) % len(self.coarse)] = np.where(
+            self.coarse[(index // COARSE) % len(self.coarse)] = np.where(
                 self._counted > 0, self._sum / self._counted, np.nan
             )
 
     def skip(self, start: int, stop: int) -> None:
         """Forgets what stood in the places of steps that nobody told of, from ``start`` to before ``stop``."""
         self.fine[_places(start, stop, len(self.fine))] = np.nan
-        first, last = (start - 1) // _COARSE + 1, stop // _COARSE
+        first, last = (start - 1) // COARSE + 1, stop // COARSE
         if first <= last:
             self.coarse[_places(first, last + 1, len(self.coarse))] = np.nan
             self._sum[:] = 0.0
@@ -74,6 +74,15 @@ class Seasons:
         """Highest ``y`` of the ``steps`` steps up to ``index``, (N,); NaN where none of them is known."""
         highest: F32 = np.fmax.reduce(self._fine_rows(np.arange(index - steps + 1, index + 1)), axis=0)
         return highest
+
+    def around(self, index: int, days: int, before: int, ahead: int) -> F32:
+        """Mean ``y`` of coarse bins around the step ``index`` as it was some days ago, (2 * before + ahead, N).
+
+        Twice ``before`` bins before the one with that step, then ``ahead`` of them from that one on; NaN = unknown.
+        """
+        now = (index - days * self._day) // COARSE
+        rows: F32 = self.coarse[np.arange(now - 2 * before, now + ahead) % len(self.coarse)]
+        return rows
 
     def forecast(self, index: int, noise: F32, out: F32) -> None:
         """Writes the seasonal rows of ``out``, (E, H, N), beside the smoothers', as seen from the step ``index``.
@@ -100,11 +109,11 @@ class Seasons:
         out[Expert.DAY_RISE] = np.where(np.isnan(rise), np.nan, np.fmax(out[Expert.EWMA_FAST], risen))
 
     def _week_ahead(self, index: int, out: F32) -> None:
-        now = index // _COARSE
+        now = index // COARSE
         back = now - self._week
         shift = self._fine_mean(index) - self._coarse_mean(back)
         for row, horizon in enumerate(HORIZONS):
-            bins = -(-horizon // _COARSE) + 1
+            bins = -(-horizon // COARSE) + 1
             rows = self.coarse[(back + np.arange(bins) % self._week) % len(self.coarse)]
             out[Expert.WEEK_SHIFTED, row] = np.fmax.reduce(rows, axis=0) + shift
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from lull.model.arrays import F64, I64
 from lull.model.learned import Learned
 from lull.model.window import Window
@@ -24,6 +26,15 @@ class Costs:
     """Time within which a start can be relied upon to be done."""
     beyond_s: F64
     """Part of a start's energy that is spent at once and is no time."""
+    cold_price_s: F64
+    """Price of one request that waits for a wake."""
+
+    def price_s(self, number: I64 | F64) -> F64:
+        """Price of one request that finds a layer of that number missing, broadcast against (N,).
+
+        Without the first replica there is none, so whoever misses it waits for a wake.
+        """
+        return np.where(number == 1, self.cold_price_s, self.miss_price_s)
 
     def of(self, rows: I64) -> Costs:
         """Those of some of the models."""
@@ -38,8 +49,14 @@ class Lesson:
     arrivals_rps: F64
     missed_rps: F64
     """Requests per second that came upon more work than the objective allows."""
+    held: F64
+    """Requests that began to wait for a wake since the round before; servers count them later or never."""
+    held_ever: F64
+    """The same since anybody counted."""
     allowed_ratio: F64
     """Share of the requests that may miss."""
+    cold_ratio: F64
+    """Share of them that may wait for a wake, apart from the misses."""
     need: F64
     """Replicas that serve what arrived."""
     replicas: F64

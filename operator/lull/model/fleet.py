@@ -116,6 +116,8 @@ class ModelView:
     """Whether the activators answer for it where no own pod does."""
     waiting: int = 0
     """Requests that wait at the activators."""
+    held_ever: int = 0
+    """Requests that have begun to wait there since the operator began to look, as far as reports show them."""
     attempts: tuple[Attempt, ...] = ()
     """Its pods that may yet become Ready."""
     refusal: str | None = None

@@ -77,5 +77,9 @@ class Recollection:
     """Price of a missed request over the one that was started with."""
     missed_ratio: float | None
     """Share of the requests of about the last day that missed; None = there were none."""
+    cold_price_factor: float | None
+    """The same of a request that waits for a wake."""
+    cold_hit_ratio: float | None
+    """Share of those requests that waited for a wake."""
     settles_in_s: float | None
     """Seconds until the stabilisation window no longer holds back more of the change; None = it holds back none."""

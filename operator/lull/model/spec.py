@@ -53,6 +53,9 @@ class Runtime(StrEnum):
 LONGEST_HOLD_S: Final = 900.0
 """Longest ``holdTimeout`` the API takes."""
 
+LEAST_COLD_SHARE: Final = 1e-4
+"""Least ``coldStartShare`` the API takes: whoever wants fewer does not want sleep."""
+
 TOKEN_RUNTIMES: Final = frozenset({Runtime.VLLM, Runtime.SGLANG})
 """Servers that generate token by token and time each: only they have the objectives of tokens."""
 
@@ -142,6 +145,8 @@ class Slo(_Struct, frozen=True):
     """How well the model must be served."""
 
     objectives: tuple[Objective, ...]
+    cold_start_share: Number = Number(0.05)
+    """Share of the requests that may wait for a wake, apart from those that miss."""
 
 
 class Capacity(_Struct, frozen=True):
@@ -313,6 +318,9 @@ def _fault_of(spec: Spec) -> str | None:
         "spec.slo.objectives: TimeToFirstToken and InterTokenLatency need spec.server.runtime vllm or sglang": (
             spec.server.runtime in TOKEN_RUNTIMES
             or all(objective.metric is Metric.LATENCY for objective in spec.slo.objectives)
+        ),
+        "spec.slo.coldStartShare must be at least 0.0001 and at most 1": (
+            LEAST_COLD_SHARE <= spec.slo.cold_start_share <= 1.0
         ),
         "spec.scaleToZero.holdTimeout must be 1s to 15m, maxHeld at least 1": (
             1.0 <= spec.scale_to_zero.hold_timeout <= LONGEST_HOLD_S and spec.scale_to_zero.max_held >= 1

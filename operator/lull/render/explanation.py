@@ -186,10 +186,14 @@ def _costs(
         "lead_s": _known(float(costs.lead_s[at])),
         "start_s": _known(float(costs.start_s[at])),
         "miss_price_s": _known(float(costs.miss_price_s[at])),
+        "cold_price_s": _known(float(costs.cold_price_s[at])),
         "tick_s": settings.tick_s,
         "allowed_miss_ratio": _known(float(lesson.allowed_ratio[at])),
         "missed_ratio": remembered.missed_ratio if remembered else None,
         "price_factor": remembered.price_factor if remembered else None,
+        "allowed_cold_ratio": _known(float(lesson.cold_ratio[at])),
+        "cold_hit_ratio": remembered.cold_hit_ratio if remembered else None,
+        "cold_price_factor": remembered.cold_price_factor if remembered else None,
     }
 
 

@@ -60,6 +60,7 @@ def _lull(name: str, summary: str, *, is_one_price: bool = True, without: str | 
             stage.physics,
             step_s=stage.forecast_step_s,
             is_one_price=is_one_price,
+            cold_ratio=stage.options.cold_ratio,
             without=frozenset() if without is None else frozenset({without}),
         )
 

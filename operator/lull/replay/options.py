@@ -15,6 +15,8 @@ class Options:
     """Of the world; its step is shortened where a bin would not hold whole ones."""
     objective_ratio: float = 0.005
     """Share of the requests that may miss: what policies are tuned to, and compared at."""
+    cold_ratio: float | None = None
+    """Share of the requests that may find nothing ready, which Lull keeps apart from the misses; None = it does not."""
     capacity_rps: float | None = None
     """Requests per second of one replica, for all series alike; None = a sixth of each one's training peak."""
     seed: int = 1

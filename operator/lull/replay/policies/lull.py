@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 
 from lull.decide.accounts import Accounts
-from lull.decide.prices import Prices, miss_price_s
+from lull.decide.prices import Prices, Took, miss_price_s
 from lull.decide.provision import candidates
 from lull.forecast.forecaster import Forecaster
 from lull.foresight import Outlook, foresee, look
-from lull.model.arrays import F64, I64, Bools
+from lull.model.arrays import F32, F64, I64, Bools
 from lull.model.costs import Costs
 from lull.replay.world import Physics, Seen
 
@@ -41,6 +41,8 @@ class Lull:
         physics: of the world.
         step_s: seconds per step of the forecast.
         is_one_price: whether all columns with one knob share one price per request.
+        cold_ratio: share of the requests that may find nothing ready, apart from those that miss; None = each of them
+            counts as one more miss.
         without: parts that are left out, to see what each is worth: ``forecast``, ``prices``, ``accounts``.
     """
 
@@ -54,12 +56,14 @@ class Lull:
         *,
         step_s: float,
         is_one_price: bool,
+        cold_ratio: float | None = None,
         without: frozenset[str] = frozenset(),
     ) -> None:
         self._without = without
         self.tick_s = physics.step_s
         self._knob, self._limit_rps, self._of_series = knob, capacity_rps, of_series
         self._allowed = np.full(len(knob), allowed_ratio)
+        self._cold_ratio = np.full(len(knob), np.nan if cold_ratio is None else cold_ratio)
         self._physics = physics
         self._columns = np.arange(len(knob))
         self._forecaster = Forecaster(int(of_series.max()) + 1, step_s)
@@ -81,8 +85,11 @@ class Lull:
         need = self._need(seen.arrivals_rps, seen.queue * 0.0)
         self._accounts.learn(self._columns, need, seen.replicas, self._costs, step_s, step_s)
         room = seen.ready * self._limit_rps * self._physics.slo_wait_s
-        missed = np.where((seen.queue > room) | (seen.ready == 0.0), seen.arrivals_rps, 0.0)
-        self._learn_price(missed, seen.arrivals_rps, step_s)
+        finds_nothing = seen.ready == 0.0
+        # Nobody wakes for those that are not served at all: they miss.
+        cold_rps = np.where(finds_nothing & self._is_served, seen.arrivals_rps, 0.0)
+        is_late = (finds_nothing | (seen.queue > room)) & (cold_rps == 0.0)
+        self._learn_price(np.where(is_late, seen.arrivals_rps, 0.0), cold_rps, seen.arrivals_rps, step_s)
         self._weigh(step_s)
         self._sum += seen.arrivals_rps[self._first]
         self._steps += 1
@@ -112,9 +119,17 @@ class Lull:
 
     @property
     def price_factor(self) -> F64:
-        """Price factors as they are, (N,)."""
-        learned = np.ones(len(self._knob)) if "prices" in self._without else self._prices.factor
-        return np.where(np.isnan(self._knob), learned, self._knob)
+        """Factors of the price of a miss as they are, (N,)."""
+        return self._factor(self._prices.factor)
+
+    @property
+    def cold_price_factor(self) -> F64:
+        """The same of a cold hit, where a share of them is stated, (N,)."""
+        return self._factor(self._prices.cold_factor)
+
+    def _factor(self, learned: F32) -> F64:
+        found = np.ones(len(self._knob)) if "prices" in self._without else learned
+        return np.where(np.isnan(self._knob), found, self._knob)
 
     def _need(self, arrivals_rps: F64, queue: F64) -> F64:
         """Replicas that carry what comes, and those that it pays to have for working off what waits, (N,).
@@ -146,19 +161,24 @@ class Lull:
         at = first[self._of_series[layers.owner]] + layers.number - 1
         return replace(shared, layers=layers, chance=shared.chance[:, at])
 
-    def _learn_price(self, missed_rps: F64, arrivals_rps: F64, for_s: float) -> None:
+    def _learn_price(self, missed_rps: F64, cold_rps: F64, arrivals_rps: F64, for_s: float) -> None:
         if self._group is not None:
-            missed_rps, arrivals_rps = self._pooled(missed_rps), self._pooled(arrivals_rps)
-        self._prices.learn(self._columns, missed_rps, arrivals_rps, self._allowed, for_s)
+            missed_rps, cold_rps = self._pooled(missed_rps), self._pooled(cold_rps)
+            arrivals_rps = self._pooled(arrivals_rps)
+        took = Took(arrivals_rps, missed_rps, cold_rps, self._allowed, self._cold_ratio)
+        self._prices.learn(self._columns, took, for_s)
 
     def _priced(self) -> Costs:
-        physics = self._physics
+        physics, typical_rps = self._physics, self._typical_rps()
+        miss_s = miss_price_s(self.price_factor, typical_rps, self._allowed)
+        cold_s = miss_price_s(self.cold_price_factor, typical_rps, self._cold_ratio)
         return Costs(
             limit_rps=self._limit_rps,
-            miss_price_s=miss_price_s(self.price_factor, self._typical_rps(), self._allowed),
+            miss_price_s=miss_s,
             start_s=np.full(len(self._knob), physics.start_cost_s),
             lead_s=np.full(len(self._knob), physics.cold_start_s),
             beyond_s=np.full(len(self._knob), physics.start_energy_s),
+            cold_price_s=np.where(np.isnan(cold_s), miss_s, cold_s),
         )
 
     def _typical_rps(self) -> F64:
