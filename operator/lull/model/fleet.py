@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lull.model.doze import Rung
 from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import Front
@@ -82,6 +83,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Doze:
+    """A model's rest with its pod in place; see ``model.doze``."""
+
+    rung: Rung = Rung.AWAKE
+    """Where it is: a level as soon as its only pod is out of the Service for it."""
+    fault: Fault | None = None
+    """Why it cannot rest so."""
+    power_w: float | None = None
+    """Mean power of its accelerators over the rate window; None = unknown."""
+    since_s: float | None = None
+    """Since when it has been on that rung, as far as that was watched; None = it is only on its way there."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
     """One InferenceDeployment and all that was seen around it."""
 
@@ -106,6 +121,8 @@ class ModelView:
     """Its pods that may yet become Ready."""
     refusal: str | None = None
     """Why the API server refuses to make pods of the target; None = it does not, as far as is known."""
+    doze: Doze | None = None
+    """What is known of its rest with the pod in place; None where the spec does not ask for that."""
 
     @property
     def key(self) -> Key:
