@@ -90,7 +90,7 @@ def by_chance(ladder: Ladder, is_open: Bools, chance: F64, horizons_s: F64) -> I
     """The rung that pays best by the chance of a need within each horizon, (N,).
 
     Staying on a rung instead of going deeper holds more until the need comes, and saves the difference of the wakes if
-    it does. It pays if it does so for some horizon; the first rung is taken that it pays to keep against all deeper ones.
+    it does. It pays if it does so for some horizon; taken is the first rung that pays against all deeper ones.
 
     Args:
         ladder: the rungs.

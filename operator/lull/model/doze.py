@@ -59,6 +59,8 @@ class ServerState:
     """What a server says of itself."""
 
     is_sleeping: bool
+    level: Rung | None
+    """How deep it sleeps, by its own word; None = it does not say, or does not sleep."""
     in_flight: float
     """Requests that it works on or that wait in it."""
     served: float
@@ -95,8 +97,8 @@ class DozeFacts:
     """Wakes in a row that it did not carry out."""
     is_settled: bool
     """Whether no write of ours to its labels can still land unseen."""
-    sleep_lands_for_s: float
-    """Seconds for which a call to sleep may still take effect."""
+    is_unsure: bool
+    """Whether a call to sleep may have been heard, or be heard yet, that nobody has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,6 @@ class DozeTiming:
     """A server without a request for so long has no client that would send one past the Service."""
     drain_s: float = 60.0
     """A server that is still in use so long after it was taken out of the Service is put back."""
-    call_s: float = 15.0
-    """A call to sleep takes effect within this of being sent, or never."""
     silence_s: float = 30.0
     """A server that says nothing for so long while it is wanted is given up."""
     tries: int = 3
@@ -133,7 +133,7 @@ class PutToSleep:
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """Let the server wake, from the level that it may be at."""
+    """Let the server wake; one that is awake already stays so. It hears this after every call to sleep before it."""
 
     level: Rung
 
