@@ -77,15 +77,15 @@ class DozeFacts:
     is_wanted: bool
     """Whether requests wait for it, at the activators or in itself."""
     is_listed: bool
-    """Whether the Service selects it."""
-    has_replacement: bool
-    """Whether the pod is on its way out, or not the model's only one."""
+    """Whether the Service selects it, by its label."""
+    is_leaving: bool
+    """Whether the pod is on its way out."""
     own_ready: int | None
     """Addresses of own pods that the Service sends to; None = unknown."""
     unlisted_for_s: float
     """Seconds for which no own pod has been seen behind the Service."""
     mark: Mark | None
-    """None = there is none, or none that can be read."""
+    """None = Lull did not take it out of the Service."""
     restarts: int
     state: ServerState | None
     """None = it was not asked yet, or gave no answer."""
