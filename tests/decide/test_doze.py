@@ -28,6 +28,7 @@ from lull.model.doze import (
 
 TIMING = DozeTiming()
 WRITE_S, MIRROR_S = 15.0, 5.0
+SETTLE_S = WRITE_S + MIRROR_S
 MARK = Mark(Rung.LEVEL_1, 8000, 0)
 AWAKE = ServerState(is_sleeping=False, level=None, in_flight=0.0, served=9.0)
 ASLEEP = ServerState(is_sleeping=True, level=Rung.LEVEL_1, in_flight=0.0, served=9.0)
@@ -119,7 +120,7 @@ def test_what_lull_did_not_write_is_no_mark(text: str) -> None:
 
 
 def test_a_model_whose_server_did_not_do_as_it_was_told_is_left_alone_for_an_hour() -> None:
-    memory = DozeMemory(0.0, WRITE_S)
+    memory = DozeMemory(0.0, SETTLE_S)
     memory.fail("uid", 100.0)
     assert [memory.is_forgiven("uid", 100.0 + at_s) for at_s in (0.0, PENANCE_S - 1.0, PENANCE_S)] == [
         False,
@@ -169,6 +170,9 @@ class Server:
             self.in_flight = 0
 
 
+OUTCOMES = st.sampled_from(["done", "lost", "unanswered", "late"])
+
+
 class Nights(RuleBasedStateMachine):
     """One pod, its server, the kube-proxies that may send to it, and operators one after the other."""
 
@@ -184,7 +188,7 @@ class Nights(RuleBasedStateMachine):
         self.writes: list[tuple[float, int, bool, Mark | None]] = []
         self.held = 0
         self.wish = Rung.AWAKE
-        self.memory = DozeMemory(self.now_s - 1000.0, WRITE_S)
+        self.memory = DozeMemory(self.now_s - 1000.0, SETTLE_S)
         self.catch_up()
 
     # The cluster.
@@ -232,7 +236,7 @@ class Nights(RuleBasedStateMachine):
         memory.look(not is_listed and not self.seen["slice"], self.now_s)
         return DozeFacts(
             now_s=self.now_s,
-            wish=self.wish if self.memory.is_forgiven("uid", self.now_s) else Rung.AWAKE,
+            wish=self.wish,
             is_wanted=self.held > 0 or is_wanted_inside(memory.state),
             is_listed=is_listed,
             is_leaving=False,
@@ -258,7 +262,6 @@ class Nights(RuleBasedStateMachine):
             case PutToSleep() | WakeUp():
                 if not self.call(step, outcome):
                     memory.failures += 1
-                    self.memory.fail("uid", self.now_s)
             case GiveUp():
                 self.replace_pod()
 
@@ -285,7 +288,7 @@ class Nights(RuleBasedStateMachine):
             self.writes.append(write)
         elif outcome != "lost":
             self.land_one(write)
-        memory.lands_until_s = float("-inf") if outcome == "done" else self.now_s + WRITE_S
+        memory.lands_until_s = float("-inf") if outcome == "done" else self.now_s + SETTLE_S
         if outcome == "done":
             self.seen["pod"] = self.truth()["pod"]
         self.changed()
@@ -309,17 +312,19 @@ class Nights(RuleBasedStateMachine):
 
     # What happens.
 
-    @rule(outcome=st.sampled_from(["done", "done", "done", "lost", "unanswered", "late"]))
+    @rule(outcome=OUTCOMES)
     def round(self, outcome: str) -> None:
         self.take(turn(self.facts(), TIMING), outcome)
 
-    @rule(count=st.integers(1, 40))
-    def quiet_rounds(self, count: int) -> None:
+    @rule(count=st.integers(1, 40), kind=st.sampled_from([Hide, PutToSleep, WakeUp, Show, None]), fate=OUTCOMES)
+    def rounds(self, count: int, kind: type | None, fate: str) -> None:
+        """Rounds second by second, in which steps of one kind go another way than they should."""
         for _ in range(count):
             self.advance(1.0)
-            self.take(turn(self.facts(), TIMING), "done")
+            step = turn(self.facts(), TIMING)
+            self.take(step, fate if kind is not None and isinstance(step, kind) else "done")
 
-    @rule(wish=st.sampled_from(list(Rung)))
+    @rule(wish=st.sampled_from([Rung.AWAKE, Rung.LEVEL_1, Rung.LEVEL_1, Rung.LEVEL_2, Rung.GONE]))
     def plan(self, wish: Rung) -> None:
         self.wish = wish
 
@@ -361,7 +366,7 @@ class Nights(RuleBasedStateMachine):
 
     @rule()
     def the_operator_restarts(self) -> None:
-        self.memory = DozeMemory(self.now_s, WRITE_S)
+        self.memory = DozeMemory(self.now_s, SETTLE_S)
         self.catch_up()
 
     @rule(comes_back=st.booleans())
@@ -396,3 +401,61 @@ class Nights(RuleBasedStateMachine):
 
 class TestNights(Nights.TestCase):
     settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def a_night(wish: Rung = Rung.LEVEL_1) -> Nights:
+    night = Nights()
+    night.begin()
+    night.plan(wish)
+    return night
+
+
+def lived(night: Nights, seconds: int, **fates: str) -> list[str]:
+    """Steps taken, second by second; those of the kinds named go another way the first time."""
+    taken = []
+    for _ in range(seconds):
+        night.advance(1.0)
+        if step := turn(night.facts(), TIMING):
+            taken.append(type(step).__name__)
+            night.take(step, fates.pop(taken[-1], "done"))
+            night.nobody_is_sent_to_a_server_that_sleeps()
+    return taken
+
+
+def test_a_quiet_night_and_a_request() -> None:
+    night = a_night()
+    assert lived(night, 40) == ["Hide", "PutToSleep"]
+    night.somebody_asks()
+    assert lived(night, 3) == ["WakeUp", "Show"]
+    assert night.is_in_slice
+
+
+@pytest.mark.parametrize("hears", range(12))
+def test_a_call_to_sleep_that_nobody_answered_never_takes_a_listed_server(hears: int) -> None:
+    """Heard at any second after it was sent."""
+    night = a_night()
+    assert lived(night, 17, PutToSleep="late")[-1] == "PutToSleep"
+    night.plan(Rung.AWAKE)
+    for second in range(12):
+        lived(night, 1)
+        if second == hears:
+            night.server.hear_late()
+        night.nobody_is_sent_to_a_server_that_sleeps()
+    assert night.is_in_slice
+    assert not night.server.level
+
+
+@pytest.mark.parametrize("lands", range(20))
+def test_a_pod_that_may_be_listed_any_moment_is_not_put_to_sleep(lands: int) -> None:
+    """It is to be shown; that write is under way when it is to rest after all, and lands at any second."""
+    night = a_night()
+    lived(night, 14)
+    night.plan(Rung.AWAKE)
+    lived(night, 1, WakeUp="done", Show="late")
+    assert lived(night, 1, Show="late") == ["Show"]
+    night.plan(Rung.LEVEL_1)
+    for second in range(40):
+        lived(night, 1)
+        if second == lands and night.writes:
+            night.land_one(night.writes.pop(0))
+        night.nobody_is_sent_to_a_server_that_sleeps()

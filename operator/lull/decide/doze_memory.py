@@ -21,7 +21,7 @@ class PodMemory:
     """Of one pod."""
 
     lands_until_s: float
-    """Until when a write to its labels may land unseen; infinite while one is under way."""
+    """Until when a write to its labels may land, or have landed unseen; infinite while one is under way."""
     is_unsure: bool
     """Whether a call to sleep may have been heard that nobody has answered."""
     state: ServerState | None = None
@@ -77,15 +77,15 @@ class DozeMemory:
     """Of all pods, by their uid, and of models that are left alone for a while, by theirs."""
 
     started_at_s: float
-    write_s: float
-    """A write lands within this of being sent, or never."""
+    settle_s: float
+    """A write has landed and been seen within this of being sent, or never lands."""
     pods: dict[str, PodMemory] = field(default_factory=dict)
     _failed_at_s: dict[str, float] = field(default_factory=dict)
 
     def of(self, pod_uid: str) -> PodMemory:
         """What is known of a pod; of one that is new, only that a predecessor may have dealt with it."""
         if pod_uid not in self.pods:
-            self.pods[pod_uid] = PodMemory(self.started_at_s + self.write_s, is_unsure=True)
+            self.pods[pod_uid] = PodMemory(self.started_at_s + self.settle_s, is_unsure=True)
         return self.pods[pod_uid]
 
     def fail(self, model_uid: str, now_s: float) -> None:
