@@ -76,6 +76,8 @@ class Mirror:
         self.services: dict[Key, Service] = {}
         self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
         self.heard_at_s: dict[Kind, float] = {}
+        self.resting: set[Key] = set()
+        """Pods that Lull took out of their Service."""
         self.slices: dict[Key, Slice] = {}
         self._slices_of: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
@@ -200,6 +202,8 @@ class Mirror:
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
+        if pod.mark is not None and not pod.is_listed:
+            self.resting.add(key)
         if pod.hindrance is not None and (before is None or before.hindrance is None):
             self.on_obstacle(key.namespace)
 
@@ -244,6 +248,7 @@ class Mirror:
         self._gone[namespace] = kept | {pod.key: (pod, now_s)}
 
     def _unlabel(self, key: Key) -> None:
+        self.resting.discard(key)
         if pod := self.pods.get(key):
             for name, value in pod.labels.items():
                 index = (key.namespace, name, value)

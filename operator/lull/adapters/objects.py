@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from lull.adapters.hindrances import read_hindrance, read_refusal
+from lull.model.doze import Mark
 from lull.model.hindrance import Hindrance
 from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
+from lull.names import ANNOTATION_DOZE, LABEL_AWAKE
 
 Body = Mapping[str, Any]
 
@@ -54,6 +56,13 @@ class Pod:
     """Whether a service mesh's proxy takes its traffic."""
     hindrance: Hindrance | None = None
     """What keeps it from starting, if anything is known."""
+    mark: Mark | None = None
+    """How its server is woken, where Lull took it out of its Service to rest."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a Service that leaves out resting pods selects it, as far as the label for that goes."""
+        return self.labels.get(LABEL_AWAKE) == "true"
 
     @property
     def is_attempt(self) -> bool:
@@ -126,6 +135,7 @@ def read_pod(body: Body) -> Pod:
         has_init=bool(spec.get("initContainers")),
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
+        mark=Mark.parse((metadata.get("annotations") or {}).get(ANNOTATION_DOZE, "")),
     )
 
 
