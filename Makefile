@@ -26,8 +26,9 @@ lint: setup ## check style, format and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	cd e2e && MYPYPATH=.:images/loadgen ../$(VENV)/bin/mypy --explicit-package-bases --ignore-missing-imports --strict \
-	  *.py demo images/loadgen/loadgen
+	cd e2e && MYPYPATH=.:images/loadgen:images/standin:images/clients ../$(VENV)/bin/mypy \
+	  --explicit-package-bases --ignore-missing-imports --strict \
+	  *.py demo images/loadgen/loadgen images/standin/standin images/clients/clients
 
 test-unit: setup ## run the tests that need no cluster
 	$(VENV)/bin/python -m pytest tests --numprocesses auto --dist worksteal

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.job import NAME, load_objects
-from demo.load import digits_client, embed_client
+from demo.load import Client, digits_client, embed_client
 from eventually import eventually
 from kube import apply, get, kubectl
 
@@ -17,7 +17,7 @@ Rates = Sequence[float]
 
 @dataclass(frozen=True)
 class Target:
-    """A model under load: which example it is, the Service that is called, and requests per second for each second."""
+    """A model under load: what serves it, the Service that is called, and requests per second for each second."""
 
     example: str
     service: str
@@ -58,13 +58,17 @@ def ramp(from_rps: float, to_rps: float, for_s: int) -> list[float]:
     return [from_rps + (to_rps - from_rps) * (i + 1) / for_s for i in range(for_s)]
 
 
-def start(namespace: str, *targets: Target, seed: int = 1) -> None:
+def standin_client(namespace: str, peak_rps: float) -> Client:
+    return Client("standin", f"http://standin.{namespace}:8000/v2/models/standin/infer", {"hello": "you"}, peak_rps)
+
+
+def start(namespace: str, *targets: Target, seed: int = 1, timeout_s: float = 30.0) -> None:
     """Starts the load; it ends by itself."""
-    clients = {"digits": digits_client, "embed": embed_client}
+    clients = {"digits": digits_client, "embed": embed_client, "standin": standin_client}
     plan = {
         "seed": seed,
         "step_s": 1.0,
-        "timeout_s": 30.0,
+        "timeout_s": timeout_s,
         "targets": [
             {
                 "name": target.service,

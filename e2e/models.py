@@ -31,6 +31,27 @@ def a_model(
     return manifest
 
 
+def a_standin(name: str, namespace: str, *, load_s: float = 1.0, work_ms: int = 10, **spec: Any) -> Manifest:
+    """A model server without a model: it takes ``load_s`` to load and ``work_ms`` for each request."""
+    manifest = a_model("embed", namespace, name=name, **spec)
+    server, container = manifest["spec"]["server"], manifest["spec"]["template"]["spec"]["containers"][0]
+    manifest["spec"]["capacity"] = {"requestsPerSecond": str(round(1000 / (work_ms + 2), 1))}
+    server |= {"modelName": name, "ports": [port for port in server["ports"] if port["role"] != "GRPC"]}
+    container |= {
+        "name": "standin",
+        "image": "lull/standin:dev",
+        "env": [{"name": name, "value": value} for name, value in _standin(name, load_s, work_ms).items()],
+        "ports": [port for port in container["ports"] if port["name"] != "grpc"],
+        "resources": {"requests": {"cpu": "5m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+    }
+    del container["volumeMounts"], manifest["spec"]["template"]["spec"]["volumes"]
+    return manifest
+
+
+def _standin(name: str, load_s: float, work_ms: int) -> dict[str, str]:
+    return {"MODEL": name, "LOAD_S": f"{load_s:g}", "WORK_MS": str(work_ms), "SLOTS": "1"}
+
+
 def a_deployment(example: str, namespace: str, name: str, *, pause_ms: int) -> tuple[Manifest, Manifest]:
     """The same server as a Deployment and a Service of somebody else's, as they are before anyone has heard of Lull."""
     spec = a_model(example, namespace, pause_ms=pause_ms)["spec"]

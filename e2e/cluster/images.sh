@@ -7,7 +7,7 @@
 # Each is known as lull/NAME:dev and as lull/NAME:<hash of its inputs>.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL=(operator prometheus mlserver triton loadgen)
+ALL=(operator prometheus mlserver triton loadgen standin clients)
 OPERATOR_INPUTS=(operator pyproject.toml README.md LICENSE)
 
 # What goes into an image: the files that git would keep, so neither caches nor virtual environments count.

@@ -1,4 +1,4 @@
-"""The demo: two real model servers on a real cluster, a recorded day of traffic in minutes, Lull in charge.
+"""The demo: three real model servers on a real cluster, a recorded day of traffic in minutes, Lull in charge.
 
 PYTHONPATH=e2e python -m demo [--run-s 210] [--seed 1] [--day 4] [--keep-stage]
 """
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from demo.closing import closing_panel
-from demo.load import digits_client, embed_client, load_plan
+from demo.load import archive_client, digits_client, embed_client, load_plan
 from demo.record import Record
 from demo.stage import CONTEXT, REPOSITORY, StageError, set_stage, steps
 from demo.summary import faults, summarise
@@ -37,6 +37,8 @@ BUILD = REPOSITORY / "build" / "demo"
 PICTURE_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 PICTURE_AT = 0.6
+VISIT_RPS = 5.0
+"""Requests in one of the seconds in which somebody looks into the archive."""
 # Beyond the day itself: the pod's start, the last answers, and a cluster that is short of processor time.
 SPARE_S = 120.0
 
@@ -129,7 +131,11 @@ def conclude(console: Console, watch: Watch, record: Record) -> int:
 def main() -> int:
     wish = arguments()
     console = Console()
-    clients = (digits_client(NAMESPACE, wish.digits_rps), embed_client(NAMESPACE, wish.embed_rps))
+    clients = (
+        digits_client(NAMESPACE, wish.digits_rps),
+        embed_client(NAMESPACE, wish.embed_rps),
+        archive_client(NAMESPACE, VISIT_RPS),
+    )
     try:
         day = demo_day(wish.day, wish.seed)
         set_stage(console, BUILD / "logs", steps(keep=wish.keep_stage))

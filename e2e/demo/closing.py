@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def closing_panel(summary: Mapping[str, Any]) -> RenderableType:
     wrong = faults(summary)
-    lines: list[RenderableType] = [_headline(summary), Text(), _models(summary)]
+    lines: list[RenderableType] = [_headline(summary), Text(), _models(summary), *_sleepers(summary)]
     lines += [Text(f"✗ {fault}", style="bold red") for fault in wrong]
     lines += [Text(f"! {doubt}", style="yellow") for doubt in doubts(summary)]
     return Panel(
@@ -48,6 +48,19 @@ def _headline(summary: Mapping[str, Any]) -> Text:
         )
         text.append(f"{saved:.0%} saved." if saved >= 0 else f"{-saved:.0%} more.", style="bold")
     return text
+
+
+def _sleepers(summary: Mapping[str, Any]) -> list[Text]:
+    """A line for each model that slept: for how long, and how long those waited who woke it."""
+    return [
+        Text.assemble(
+            (f"{name} ", "bold"),
+            f"was asleep {model['asleep_share']:.0%} of the time; {model['held']['requests']} requests woke it"
+            f" and waited up to {latency(model['held']['max_s'])}, counted apart from p95.",
+        )
+        for name, model in summary["models"].items()
+        if model["held"]["requests"] or model["asleep_share"]
+    ]
 
 
 def _models(summary: Mapping[str, Any]) -> Table:

@@ -37,6 +37,9 @@ class Seen:
     """Pods that hold a place on a node, those on their way out included: what is paid for."""
     reason: str = ""
     message: str = ""
+    is_asleep: bool = False
+    waiting: int = 0
+    """Requests that wait for it to wake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def seen_of(deployment: Mapping[str, Any], pods: int | None) -> Seen:
         pods=pods,
         reason=decision.get("reason", ""),
         message=decision.get("message", ""),
+        is_asleep=status.get("route") == "Hold" and not replicas.get("ready"),
+        waiting=sum(entry.get("held", 0) for entry in status.get("activation", ())),
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from demo.traffic import compress, scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from demo.traffic import Trace
+    from demo.traffic import Rates, Trace
 
 # A zero, eight by eight, as the digits data writes it: sixteen shades.
 ZERO = [
@@ -27,12 +29,14 @@ ZERO = [
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who calls a model, with what, and how often at the busiest step."""
+    """Who calls a model, with what, and how often at the busiest step, or in one second every now and then."""
 
     model: str
     url: str
     body: dict[str, Any]
     peak_rps: float
+    visits: tuple[float, ...] = ()
+    """Parts of the run after which it calls for a second; without any it follows the day."""
 
 
 def digits_client(namespace: str, peak_rps: float) -> Client:
@@ -47,8 +51,17 @@ def embed_client(namespace: str, peak_rps: float) -> Client:
     return Client("embed", url, {"inputs": [text]}, peak_rps)
 
 
+def archive_client(namespace: str, peak_rps: float) -> Client:
+    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["what the sea was like that year"]}
+    url = f"http://archive.{namespace}:8000/v2/models/embed/infer"
+    return Client("archive", url, {"inputs": [text]}, peak_rps, visits=(0.4, 0.8))
+
+
 def load_plan(clients: Sequence[Client], day: Trace, *, run_s: int, seed: int) -> dict[str, Any]:
-    """Every client follows the same day, compressed to `run_s` steps of a second, at its own height."""
+    """Every client follows the same day, compressed to `run_s` steps of a second, at its own height.
+
+    One that only visits calls in its own seconds and is silent otherwise.
+    """
     shape = compress(day, run_s)
     return {
         "seed": seed,
@@ -59,8 +72,16 @@ def load_plan(clients: Sequence[Client], day: Trace, *, run_s: int, seed: int) -
                 "name": client.model,
                 "url": client.url,
                 "body": client.body,
-                "rates_rps": [round(float(rate_rps), 3) for rate_rps in scale(shape, client.peak_rps)],
+                "rates_rps": [round(float(rate_rps), 3) for rate_rps in _rates_rps(client, shape)],
             }
             for client in clients
         ],
     }
+
+
+def _rates_rps(client: Client, shape: Rates) -> Rates:
+    if not client.visits:
+        return scale(shape, client.peak_rps)
+    rates_rps = np.zeros(len(shape))
+    rates_rps[[int(share * len(shape)) for share in client.visits]] = client.peak_rps
+    return rates_rps

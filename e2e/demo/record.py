@@ -56,6 +56,11 @@ class Record:
         """The most replicas Lull ever wanted: what a fleet of fixed size would have to hold all along."""
         return max((seen.desired or 0 for _, seen in self.steps[name]), default=0)
 
+    def asleep_share(self, name: str) -> float:
+        """Part of the looks at which it was asleep and nobody waited."""
+        looks = [seen.is_asleep and not seen.waiting for _, seen in self.steps[name]]
+        return sum(looks) / len(looks) if looks else 0.0
+
     def reasons(self, name: str) -> Counter[str]:
         """How often each reason became the one in force."""
         words = [seen.reason for _, seen in self.steps[name] if seen.reason]

@@ -74,6 +74,7 @@ def _models() -> tuple[Step, ...]:
         Step("namespace demo", _apply("namespace.yaml"), "read what the API server refuses"),
         Step("digits on MLServer", _apply("digits.yaml"), "read what the API server refuses"),
         Step("embed on Triton", _apply("embed.yaml"), "read what the API server refuses"),
+        Step("archive on Triton, asleep most of the time", _apply("archive.yaml"), "read what the API server refuses"),
         Step(
             "models ready",
             (*KUBECTL, "wait", "-n", "demo", "--for=condition=Ready", "infd", "--all", "--timeout=180s"),

@@ -53,6 +53,8 @@ def _of_model(record: Record, name: str, sent: Mapping[str, Any], end_s: float) 
         "p99_s": sent["p99_s"],
         "max_s": sent["max_s"],
         "slo_p95_s": record.models[name].slo_p95_s,
+        "asleep_share": round(record.asleep_share(name), 3),
+        "held": sent["held"],
         "replicas_peak": peak,
         "replica_seconds": round(record.replica_seconds(name, end_s), 1),
         "replica_seconds_fixed": round(peak * end_s, 1),
@@ -61,8 +63,13 @@ def _of_model(record: Record, name: str, sent: Mapping[str, Any], end_s: float) 
 
 
 def _tightness(model: Mapping[str, Any]) -> float:
-    """Without a single answer there is no percentile, and nothing is further from an objective."""
-    return float("inf") if model["p95_s"] is None else model["p95_s"] / model["slo_p95_s"]
+    """Without a single answer there is no percentile, and nothing is further from an objective.
+
+    Who waited for a sleeping model is counted apart, so a model that was only ever woken has none either.
+    """
+    if model["p95_s"] is None:
+        return 0.0 if model["held"]["requests"] else float("inf")
+    return float(model["p95_s"] / model["slo_p95_s"])
 
 
 def saved_share(summary: Mapping[str, Any]) -> float | None:

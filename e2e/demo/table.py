@@ -72,6 +72,9 @@ def _decisions(frame: Frame) -> Table:
 def _name(row: Row) -> Text:
     ready = row.seen.ready
     behind = "not seen yet" if ready is None else f"Service → {ready} pod{'' if ready == 1 else 's'}"
+    if row.seen.is_asleep:
+        waiting = row.seen.waiting
+        behind = f"asleep: {waiting} wait{'s' if waiting == 1 else ''}" if waiting else "asleep: Service → activator"
     return Text.assemble((row.model.name, "bold"), f" on {row.model.runtime}\n", (behind, "dim"))
 
 

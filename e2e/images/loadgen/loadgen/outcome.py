@@ -23,6 +23,9 @@ class Fate(StrEnum):
     """The generator's own bound on open requests was reached: perhaps its own fault, so counted apart."""
 
 
+HELD_S = 0.05
+"""Shortest wait that counts as one."""
+
 LOSSES = tuple(fate for fate in Fate if fate is not Fate.ANSWERED)
 
 
@@ -32,12 +35,20 @@ class Outcome:
     latency_s: float
     """From the first byte of the connection attempt to the last byte of the answer."""
     detail: str = ""
+    held_s: float | None = None
+    """For how long it waited for a sleeping model, where the answer says that it did."""
 
 
 def fate_of_status(status: int) -> Fate:
     if status == 200:
         return Fate.ANSWERED
     return {4: Fate.HTTP_4XX, 5: Fate.HTTP_5XX}.get(status // 100, Fate.HTTP_OTHER)
+
+
+def held_for_s(told: str | None) -> float | None:
+    """What the answer's header says; a request that was only passed on did not wait."""
+    waited_s = float(told) if told else 0.0
+    return waited_s if waited_s >= HELD_S else None
 
 
 def fate_of_error(error: BaseException) -> Fate:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from loadgen.outcome import Fate, Outcome, fate_of_error, fate_of_status
+from loadgen.outcome import Fate, Outcome, fate_of_error, fate_of_status, held_for_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,17 +83,18 @@ async def _wait_until(run: Run, due_s: float) -> bool:
 
 
 async def _send_one(run: Run, session: aiohttp.ClientSession, target: Target, tally: Tally) -> None:
-    started_s = time.monotonic()
+    started_s, held_s = time.monotonic(), None
     try:
         async with session.post(
             target.url, data=target.body, headers={"Content-Type": "application/json"}, allow_redirects=False
         ) as response:
             answer = await response.read()
             fate = fate_of_status(response.status)
+            held_s = held_for_s(response.headers.get("Lull-Held-Seconds"))
             detail = f"{response.status}: {answer[:160].decode(errors='replace')}"
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         fate, detail = fate_of_error(error), f"{type(error).__name__}: {error}"
-    tally.note_outcome(Outcome(fate, time.monotonic() - started_s, detail), run.now_s())
+    tally.note_outcome(Outcome(fate, time.monotonic() - started_s, detail, held_s), run.now_s())
 
 
 async def _wait_for_answers(run: Run, pending: set[asyncio.Task[None]]) -> None:

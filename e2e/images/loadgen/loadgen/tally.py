@@ -26,6 +26,8 @@ class Tally:
         self.sent = 0
         self.fates: Counter[Fate] = Counter()
         self.latencies_s: list[float] = []
+        self.held_s: list[float] = []
+        """Latencies of requests that waited for a sleeping model: counted apart, as they are by its objectives."""
         self.lags_s: list[float] = []
         self.samples: list[dict[str, Any]] = []
         self._recent: deque[tuple[float, float]] = deque()
@@ -49,8 +51,9 @@ class Tally:
     def note_outcome(self, outcome: Outcome, now_s: float) -> None:
         self.fates[outcome.fate] += 1
         if outcome.fate is Fate.ANSWERED:
-            self.latencies_s.append(outcome.latency_s)
-            self._recent.append((now_s, outcome.latency_s))
+            (self.latencies_s if outcome.held_s is None else self.held_s).append(outcome.latency_s)
+            if outcome.held_s is None:
+                self._recent.append((now_s, outcome.latency_s))
         elif len(self.samples) < MAX_SAMPLES:
             self.samples.append(_sample(outcome, now_s))
 
@@ -84,6 +87,8 @@ def summary(tallies: Sequence[Tally], *, run_s: float, ended_early: bool, cpu_s:
 
 def _report(tallies: Sequence[Tally]) -> dict[str, Any]:
     latencies_s = sorted(latency_s for tally in tallies for latency_s in tally.latencies_s)
+    held_s = sorted(latency_s for tally in tallies for latency_s in tally.held_s)
+    every_s = sorted([*latencies_s, *held_s])
     lags_s = sorted(lag_s for tally in tallies for lag_s in tally.lags_s)
     by_fate = sum((tally.fates for tally in tallies), Counter[Fate]())
     return {
@@ -93,11 +98,17 @@ def _report(tallies: Sequence[Tally]) -> dict[str, Any]:
         # Only a run that was ended early leaves any: they are neither answered nor the servers' fault.
         "unfinished": sum(tally.in_flight for tally in tallies),
         "lost_by_kind": {fate.value: by_fate[fate] for fate in LOSSES if by_fate[fate]},
-        "answered_within": {f"{bound_s:g}": bisect_right(latencies_s, bound_s) for bound_s in BOUNDS_S},
+        "answered_within": {f"{bound_s:g}": bisect_right(every_s, bound_s) for bound_s in BOUNDS_S},
         "p50_s": _quantile(latencies_s, 0.50),
         "p95_s": _quantile(latencies_s, 0.95),
         "p99_s": _quantile(latencies_s, 0.99),
-        "max_s": _quantile(latencies_s, 1.0),
+        "max_s": _quantile(every_s, 1.0),
+        "held": {
+            "requests": len(held_s),
+            "p50_s": _quantile(held_s, 0.50),
+            "p95_s": _quantile(held_s, 0.95),
+            "max_s": _quantile(held_s, 1.0),
+        },
         "lag_p99_s": _quantile(lags_s, 0.99),
         "samples": _earliest(sample for tally in tallies for sample in tally.samples),
     }
