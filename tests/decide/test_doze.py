@@ -53,6 +53,7 @@ def a_pod(**changes: Any) -> DozeFacts:
             "quiet_for_s": 30.0,
             "failures": 0,
             "is_settled": True,
+            "is_returning": False,
             "is_unsure": False,
         }
         | changes
@@ -79,6 +80,7 @@ NEEDED: dict[str, Any] = {"is_wanted": True}
         pytest.param({"restarts": 1}, Show(), id="it has restarted since"),
         pytest.param({"failures": 1}, Show(), id="it would not sleep"),
         pytest.param({"failures": 1, "is_unsure": True}, WakeUp(Rung.LEVEL_1), id="it may sleep yet"),
+        pytest.param({"is_returning": True}, Show(), id="woken, and awake"),
         pytest.param({"mark": None}, None, id="somebody else took it out"),
         pytest.param({"is_leaving": True}, None, id="it goes"),
         pytest.param({"wish": Rung.GONE}, None, id="it is about to go"),
@@ -249,6 +251,7 @@ class Nights(RuleBasedStateMachine):
             quiet_for_s=memory.quiet_for_s(self.now_s),
             failures=memory.failures,
             is_settled=self.now_s >= memory.lands_until_s,
+            is_returning=memory.is_returning,
             is_unsure=memory.is_unsure,
         )
 
@@ -256,6 +259,7 @@ class Nights(RuleBasedStateMachine):
         memory = self.memory.of(str(self.pod))
         match step:
             case Hide(level):
+                memory.is_returning = False
                 self.write(False, Mark(level, 8000, self.seen["pod"][3]), outcome)
             case Show():
                 self.write(True, None, outcome)

@@ -135,7 +135,7 @@ def read_pod(body: Body) -> Pod:
         has_init=bool(spec.get("initContainers")),
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
-        mark=Mark.parse((metadata.get("annotations") or {}).get(ANNOTATION_DOZE, "")),
+        mark=Mark.parse((metadata.get("annotations") or {}).get(ANNOTATION_DOZE) or ""),
     )
 
 

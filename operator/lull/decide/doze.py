@@ -12,6 +12,7 @@ into the server, wake it before anything is planned::
     out of it   | awake, or wanted | silent         | after a while: have it replaced
     out of it   | level, none      | awake, quiet   | let it sleep, once no kube-proxy sends to it
     out of it   | level, none      | awake, in use  | after a while: give it back
+    out of it   | any              | woken          | give it back
     out of it   | level, none      | restarted      | give it back; also where it did not do as it was told
     out of it   | gone             | any            | nothing: the pod is about to go
 
@@ -44,7 +45,7 @@ def turn(facts: DozeFacts, timing: DozeTiming) -> DozeStep | None:
         return _listed(facts)
     if facts.mark is None:
         return None  # somebody else took it out
-    if facts.is_wanted or facts.wish is Rung.AWAKE:
+    if facts.is_wanted or facts.is_returning or facts.wish is Rung.AWAKE:
         return _wake(facts, timing)
     return _rest(facts, timing) if facts.wish.is_doze and facts.state is not None else None
 

@@ -24,6 +24,8 @@ class PodMemory:
     """Until when a write to its labels may land, or have landed unseen; infinite while one is under way."""
     is_unsure: bool
     """Whether a call to sleep may have been heard that nobody has answered."""
+    is_returning: bool = False
+    """Whether it was woken since it was taken out of the Service."""
     state: ServerState | None = None
     """What it said last; None where it gave no answer, or was not asked yet."""
     silent_since_s: float | None = None
@@ -31,6 +33,8 @@ class PodMemory:
     unlisted_since_s: float | None = None
     failures: int = 0
     """Calls in a row that it did not carry out."""
+    given_up_at_s: float = -math.inf
+    """When it was last to be replaced."""
 
     def hear(self, state: ServerState | None, now_s: float) -> None:
         """Takes in what the server said; None = it gave no answer."""
@@ -57,6 +61,7 @@ class PodMemory:
     def woken(self) -> None:
         """Notes that a wake was answered: it undid whatever was sent before."""
         self.is_unsure = False
+        self.is_returning = True
         self.failures = 0
 
     def silent_for_s(self, now_s: float) -> float:

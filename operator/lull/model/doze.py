@@ -97,6 +97,8 @@ class DozeFacts:
     """Wakes in a row that it did not carry out."""
     is_settled: bool
     """Whether no write of ours to its labels can still land unseen."""
+    is_returning: bool
+    """Whether it was woken since it was taken out: who woke it may go on asking."""
     is_unsure: bool
     """Whether a call to sleep may have been heard, or be heard yet, that nobody has answered."""
 
