@@ -12,21 +12,23 @@ import numpy as np
 
 from lull.carrying import carrying, window_of, work_s
 from lull.decide.conditions import conditions, unreadable_conditions
+from lull.decide.dozing import Dozing, Outlook, doze, no_doze
 from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
 from lull.decide.learning import learn
 from lull.decide.prices import miss_price_s
 from lull.decide.provision import Advice, misses_s
 from lull.decide.sizing import Limits
-from lull.decide.zero import Quiet, rest
+from lull.decide.zero import Quiet, Rest, rest
 from lull.forecast.calibration import LEVELS
 from lull.forecast.demand import Load, estimate
 from lull.forecast.experts import Expert
 from lull.forecast.forecaster import Forecast
 from lull.foresight import foresee, look
 from lull.memory import Memory
-from lull.model.arrays import F64, I64, Bools
+from lull.model.arrays import F64, I64, Bools, running_maximum
 from lull.model.costs import Costs, Lesson
+from lull.model.doze import Rung
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.history import Observation
 from lull.model.learned import Learned
@@ -66,7 +68,10 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     # Nothing to serve needs nothing, even while the time that a stated concurrency works on a request is unknown.
     is_idle = (load.sizing_rps == 0.0) & able.is_known
     need_exact = np.where(is_idle, 0.0, load.sizing_rps / replica.rps)
-    resting = rest(seen, _quiet(seen, need_exact, costs, advice, is_versed, memory, at, now_s))
+    quiet = _quiet(seen, need_exact, costs, advice, is_versed, memory, at, now_s)
+    resting = rest(seen, quiet)
+    dozing = _dozing(seen, resting, quiet, costs, forecast, memory, at)
+    resting = dozing.rest
     facts = gather(
         seen,
         need_exact=need_exact,
@@ -101,7 +106,9 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             now_s=now_s,
             has_capacity=bool(able.is_known[i]),
             sleep=resting.why[i],
+            doze=dozing.why[i],
         )
+        rung = _rung(decisions[i], Rung(int(dozing.rung[i])), may=bool(dozing.is_doer[i]))
         foreseen = _foreseen(model, forecast, int(at[i]), costs.lead_s[i] + settings.tick_s + since_s, advice, i)
         plans[model.key] = ModelPlan(
             model.key,
@@ -110,8 +117,9 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             demand,
             foreseen,
             said,
-            wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
-            expected_start_s=_known(costs.lead_s[i]),
+            rung=rung,
+            wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),
+            expected_start_s=_known(dozing.wake_s[i] if rung.is_doze else costs.lead_s[i]),
         )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)
@@ -199,8 +207,38 @@ def _quiet(
     )
 
 
-def _wish(decision: Decision, *, is_sleeper: bool) -> Wish:
-    return Wish.ASLEEP if is_sleeper and decision.is_enforced and decision.after == 0 else Wish.AWAKE
+def _dozing(
+    seen: Sequence[ModelView],
+    resting: Rest,
+    quiet: Quiet,
+    costs: Costs,
+    forecast: Forecast | None,
+    memory: Memory,
+    at: I64,
+) -> Dozing:
+    """Where each model rests; most fleets have none that could do so with its pod in place."""
+    if not any(model.doze is not None for model in seen):
+        return no_doze(resting)
+    chance, horizons_s = np.full((1, len(seen)), np.nan), np.ones(1)
+    if forecast is not None:
+        horizons_s = forecast.horizons_s
+        chance = np.full((len(horizons_s), len(seen)), np.nan)
+        chance[:, at >= 0] = running_maximum(forecast.busy_chance[:, at[at >= 0]].astype(np.float64))
+    return doze(seen, resting, quiet, costs, memory.rests.known(at), Outlook(chance, horizons_s))
+
+
+def _rung(decision: Decision, chosen: Rung, *, may: bool) -> Rung:
+    """Where the replica shall rest; the size that the guards left has the last word."""
+    if not decision.is_enforced:
+        return Rung.AWAKE
+    if decision.after == 0:
+        return Rung.GONE
+    return chosen if may and decision.before == decision.after == 1 else Rung.AWAKE
+
+
+def _wish(decision: Decision, rung: Rung, *, is_sleeper: bool, is_dozing: bool) -> Wish:
+    rests = rung.is_doze or (rung is Rung.GONE and (is_dozing or (is_sleeper and decision.after == 0)))
+    return Wish.ASLEEP if rests else Wish.AWAKE
 
 
 def _foreseen(
@@ -284,7 +322,8 @@ def _lesson(
 ) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
     # Who waits for a model that sleeps has arrived, at a rate that nobody has counted.
-    is_uncounted = load.is_lower_bound | ((facts.waiting > 0) & (facts.current == 0))
+    is_asleep = np.array([model.is_asleep for model in seen], dtype=bool)
+    is_uncounted = load.is_lower_bound | ((facts.waiting > 0) & is_asleep)
     arrivals_rps = np.where(is_uncounted, np.nan, load.arrivals_rps)
     ready = np.array([float(model.target.ready) if model.target else np.nan for model in seen])
     allowed_wait_s = np.array([_threshold_s(model) for model in seen])

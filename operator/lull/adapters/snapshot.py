@@ -13,13 +13,15 @@ from lull.adapters.holds import read_hold, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
-from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
+from lull.model.fleet import Doze, Fault, ModelView, Signals, Snapshot, Target, Unreadable
 from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import HoldState
 from lull.model.spec import InferenceDeployment, Key
 
 TargetId = tuple[str, str, str]
+
+NO_DOZES: Final[Mapping[str, Doze]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def snapshot_of(
     now_s: float,
     *,
     portless: Collection[str] = (),
+    dozes: Mapping[str, Doze] = NO_DOZES,
 ) -> Snapshot:
     """Everything that was seen of the models that were located, as one frozen value.
 
@@ -75,6 +78,7 @@ def snapshot_of(
         scale_faults: why the API server refused their last change of size.
         now_s: seconds since 1970.
         portless: uids of models for which the activator has no port left.
+        dozes: what is known of rest with pods in place, by uid.
     """
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
     holders = _holders(models)
@@ -87,11 +91,13 @@ def snapshot_of(
         is_held = hold is not None and hold.state is HoldState.ATTACHED
         waiting = read_waiting(status, now_s).held
         holder = holders[_target_id(model)]
+        doze = dozes.get(model.uid)
+        is_asleep = not at.replicas or (doze is not None and doze.rung.is_doze)
         views.append(
             ModelView(
                 deployment=model,
                 target=_target(at),
-                signals=_held(waiting) if is_held and not at.replicas else signals.get(model.key, _UNMEASURED),
+                signals=_held(waiting) if is_held and is_asleep else signals.get(model.key, _UNMEASURED),
                 holder=holder.key if holder is not model else None,
                 contenders=contenders.get(_target_id(model), ()),
                 scale_fault=scale_faults.get(model.key),
@@ -101,6 +107,7 @@ def snapshot_of(
                 waiting=waiting,
                 attempts=_attempts(at),
                 refusal=at.workload.refusal if at.workload else None,
+                doze=doze,
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))

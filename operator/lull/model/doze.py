@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from lull.model.arrays import F64, Bools
+
 
 class Rung(IntEnum):
     """How deep a replica rests; the deeper, the less it holds and the longer it takes to wake."""
@@ -27,6 +29,20 @@ class Rung(IntEnum):
 
 
 DOZES = (Rung.LEVEL_1, Rung.LEVEL_2)
+
+
+@dataclass(frozen=True, slots=True)
+class RungsKnown:
+    """What is known of the rungs of N models, (len(Rung), N) each; NaN = unknown."""
+
+    holding: F64
+    """Share of the idle power that is held there; 1 awake, 0 gone."""
+    wake_s: F64
+    """Seconds within which nearly all wakes from a level are done."""
+    expected_s: F64
+    """Mean seconds of a wake from a level."""
+    is_metered: Bools
+    """Whether a meter tells what an idle replica draws, (N,)."""
 
 
 @dataclass(frozen=True, slots=True)

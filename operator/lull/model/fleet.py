@@ -129,6 +129,16 @@ class ModelView:
         """Who it is."""
         return self.deployment.key
 
+    @property
+    def is_dozing(self) -> bool:
+        """Whether it rests with its pod in place."""
+        return self.doze is not None and self.doze.rung.is_doze
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it rests, in its pod or without one."""
+        return self.is_dozing or (self.target is not None and self.target.replicas == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
