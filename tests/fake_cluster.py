@@ -168,8 +168,6 @@ def _merge(into: Body, change: Body) -> None:
     for name, value in change.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
-        elif value is None:
-            into.pop(name, None)
         else:
             into[name] = copy.deepcopy(value)
 
