@@ -18,6 +18,7 @@ from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import HoldState
 from lull.model.spec import InferenceDeployment, Key
+from lull.names import LABEL_AWAKE
 
 TargetId = tuple[str, str, str]
 
@@ -204,7 +205,9 @@ def _service_faults(mirror: Mirror, model: InferenceDeployment, at: Located) -> 
     if service is None:
         message = f"spec.serviceRef names Service {name!r}, which is not in {model.key.namespace}; create or rename it"
         return (Fault(Reason.SERVICE_NOT_FOUND, message),)
-    selected = {pod.key for pod in mirror.pods_of(model.key.namespace, {"matchLabels": service.selector})}
+    # What rests is left out for now, and is of the Service all the same.
+    selector = {name: value for name, value in service.selector.items() if name != LABEL_AWAKE}
+    selected = {pod.key for pod in mirror.pods_of(model.key.namespace, {"matchLabels": selector})}
     if at.pods.live and not selected & {pod.key for pod in at.pods.live}:
         message = (
             f"Service {name!r} selects none of the pods of {model.target}; correct its selector or spec.serviceRef"
