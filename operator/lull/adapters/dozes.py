@@ -40,12 +40,12 @@ def label_fault(mirror: Mirror, model: InferenceDeployment, pod: Pod) -> Fault |
     selects = service is not None and service.selector.get(LABEL_AWAKE) == "true"
     if selects and LABEL_AWAKE in pod.labels:
         return None
-    if model.is_owner:
+    if model.is_owner and model.spec.service_ref is None:
         return Fault(Reason.AWAKE_LABEL_MISSING, f"pods with the label {LABEL_AWAKE} are still being rolled out")
     return Fault(
         Reason.AWAKE_LABEL_MISSING,
-        f'add the label {LABEL_AWAKE}: "true" to the pod template of {model.target} and, once its pods have it, to the '
-        "selector of its Service",
+        f'give the pods of {model.target} the label {LABEL_AWAKE}: "true" by their template and, once all have it, add '
+        "it to the selector of their Service",
     )
 
 
