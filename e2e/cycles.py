@@ -84,18 +84,16 @@ class Sizes:
         """Begins anew when the API server ends it; what has not changed is then told twice."""
         words = ["get", "deployments", "-w", "-o", 'jsonpath={.metadata.name} {.spec.replicas}{"\\n"}']
         while not self._is_over.is_set():
-            self._process = subprocess.Popen(
+            with subprocess.Popen(
                 ["kubectl", "--context", CONTEXT, "-n", self.namespace, *words],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
                 env=ENV,
-            )
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
-                name, replicas = line.split()
-                self.told.append((time.monotonic(), name, int(replicas)))
-            self._process.wait()
+            ) as self._process:
+                for line in self._process.stdout or ():
+                    name, replicas = line.split()
+                    self.told.append((time.monotonic(), name, int(replicas)))
             self._is_over.wait(1.0)
 
 

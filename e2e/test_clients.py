@@ -14,7 +14,7 @@ from kube import apply, status
 from models import a_model, a_standin
 from promql import values
 
-SLEEPY = {"mode": "Enforce", "idle": "8s", "holdTimeout": "90s", "allowLongStart": True}
+SLEEPY = {"mode": "Enforce", "idle": "10s", "holdTimeout": "90s", "allowLongStart": True}
 HTTP = ("curl", "requests", "httpx", "events", "socket", "in-order")
 GRPC = ("grpc", "grpc-stream", "grpc-channels")
 LOAD_S = 3.0

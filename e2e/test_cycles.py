@@ -28,7 +28,7 @@ from load import Outcome, Target, finish, start
 from models import a_standin
 
 SEED = 20261122
-SLEEPY = {"mode": "Enforce", "idle": "8s", "holdTimeout": "60s", "allowLongStart": True}
+SLEEPY = {"mode": "Enforce", "idle": "10s", "holdTimeout": "60s", "allowLongStart": True}
 QUIET_S = (62.0, 95.0)
 """Silences long enough to sleep: the idle time, what a wake leaves in quarantine, and a start."""
 

@@ -16,7 +16,7 @@ from kube import apply, kubectl, replicas
 from load import Target, finish, start
 from models import a_model, a_standin
 
-SLEEPY = {"mode": "Enforce", "idle": "8s", "holdTimeout": "90s", "allowLongStart": True}
+SLEEPY = {"mode": "Enforce", "idle": "10s", "holdTimeout": "90s", "allowLongStart": True}
 MANY = 25
 SLOW_S = 20.0
 """Loading, where many wake at once: as long as a real model takes, and so more than the kubelet does."""

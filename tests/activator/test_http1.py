@@ -336,6 +336,22 @@ def test_requests_of_one_connection_keep_their_order() -> None:
     staged(story)
 
 
+def test_requests_sent_before_an_answer_came_are_all_answered_in_their_order() -> None:
+    """The answer after which the connection ends is the last one that the client has asked for."""
+
+    async def story(stand: Stand) -> None:
+        async with a_client(stand.port) as client:
+            client.say(*(post(b"%d" % n) for n in range(4)))
+            await stand.until_held(1)
+            await stand.wakes(echo)
+            told = [await client.whole() for _ in range(4)]
+            assert [(status, body) for status, _, body in told] == [(200, b"%d" % n) for n in range(4)]
+            assert ["connection" in headers for _, headers, _ in told] == [False, False, False, True]
+            assert await client.rest() == b""
+
+    staged(story)
+
+
 def test_health_checks_and_scrapes_are_answered_asleep_and_wake_nothing() -> None:
     async def story(stand: Stand) -> None:
         for line in (b"GET /metrics", b"HEAD /v2/health/ready", b"GET /v2/models/m/ready?x=1", b"GET /health"):

@@ -3,7 +3,8 @@
 A body is not read before its request may go: what is held waits in the client, but for what one read brought along.
 While the model sleeps connections stay open; once it is awake every answer says ``Connection: close``, so that the
 client's next connection goes to a pod. Idle connections are left alone then: closing them could cross a request that
-is on its way already, and be that request's loss.
+is on its way already, and be that request's loss. A request that was sent before the answer to the one before it is
+answered too, on the same connection.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class Connection(RequestHandler):
         super().data_received(data)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             self._break_bodies()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the client has sent another request already."""
+        return bool(self._messages) or self._buffer_paused
 
     def begins(self) -> None:
         """A request's head is whole."""
@@ -167,7 +173,7 @@ class Server(web.Server):
         try:
             async with gate.passage(self._port_name) as passage:
                 connection.waits = False
-                return await self._relay.forward(request, passage, gate)
+                return await self._relay.forward(request, passage, gate, lambda: connection.is_followed)
         except Turned as turned:
             gate.meters.answered(gate.key, turned.status, turned.reason)
             return await answers.turned_away(request, turned, keep_alive=not connection.drains)

@@ -7,6 +7,7 @@ of which a byte was sent is never sent again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Final
 
@@ -52,8 +53,16 @@ class Relay:
         """Ends every connection to a pod."""
         await self._session.close()
 
-    async def forward(self, request: BaseRequest, passage: Passage, gate: Gate) -> Written:
+    async def forward(
+        self, request: BaseRequest, passage: Passage, gate: Gate, is_followed: Callable[[], bool]
+    ) -> Written:
         """The pod's answer, or 502 where it broke before it gave one.
+
+        Args:
+            request: the client's.
+            passage: to a pod.
+            gate: of the model.
+            is_followed: whether the client has sent another request on the connection by now, which then stays.
 
         Raises:
             Turned: no pod could be reached in time.
@@ -69,7 +78,7 @@ class Relay:
             held = [(answers.HELD_SECONDS, f"{passage.held_s:.3f}".encode())] if passage.was_held else []
             if response.status == 101:
                 return await upgrade.join(request, response, held)
-            return await self._pass_back(request, response, held)
+            return await self._pass_back(request, response, held, stays=request.keep_alive and is_followed())
 
     async def _reach(self, request: BaseRequest, upload: Upload, passage: Passage) -> ClientResponse:
         fields = request_fields(request.raw_headers, (request.remote or "unknown").removeprefix("::ffff:"))
@@ -102,12 +111,15 @@ class Relay:
         message = f"the model's server ended the connection without an answer: {error}"
         return await answers.refused(request, 502, "PodBroke", message)
 
-    async def _pass_back(self, request: BaseRequest, response: ClientResponse, held: list[Field]) -> Written:
+    async def _pass_back(
+        self, request: BaseRequest, response: ClientResponse, held: list[Field], *, stays: bool
+    ) -> Written:
         """Head and body as they come; cut where the pod's answer is cut."""
         writer, is_whole = request.writer, _has_no_body(request, response) or _has_length(response)
         chunks = not is_whole and tuple(request.version) == (1, 1)
         fields = _framed(end_to_end(response.raw_headers), response, is_whole=is_whole)
-        more = [*held, _CLOSE, _CHUNKED] if chunks else [*held, _CLOSE]
+        stays = stays and (is_whole or chunks)
+        more = [*held, *([] if stays else [_CLOSE]), *([_CHUNKED] if chunks else [])]
         await writer.write(answers.head(response.status, response.reason, [*fields, *more]))
         if chunks:
             writer.enable_chunking()
@@ -118,7 +130,7 @@ class Relay:
             cut(request.transport)
         else:
             await writer.write_eof()
-        return Written(response.status, keep_alive=False)
+        return Written(response.status, keep_alive=stays)
 
 
 class Upload:
