@@ -11,6 +11,7 @@ import aiohttp
 from bodies import a_deployment, a_pod, a_slice, an_activator, an_object
 from builders import a_body, a_spec, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, PODS, SERVICES, SLICES, FakeCluster
+from loopback import Reply, as_json
 from lull.adapters.api import Api
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.sleepers import Sleepers, Where
@@ -46,12 +47,24 @@ def a_dozer(doze: str = "Enforce") -> dict[str, Any]:
     return a_body("chat", spec=spec, version=1, status={})
 
 
+class Cluster(FakeCluster):
+    """One in which what is made anew under a name is another object, as the nights here make the same slice twice."""
+
+    def _create(self, folder: str, body: dict[str, Any]) -> Reply:
+        reply = super()._create(folder, body)
+        made = self.objects.get(f"{folder}/{body['metadata'].get('name')}")
+        if reply.status != 201 or made is None:
+            return reply
+        made["metadata"]["uid"] += f"-{made['metadata']['resourceVersion']}"
+        return as_json(made, 201)
+
+
 class Stage:
     """One vLLM model with one pod, two activators, a router and a dozer that have been there for long."""
 
     def __init__(self, server: SleepyServer | None = None) -> None:
         self.make_server = (lambda: server) if server is not None else SleepyServer
-        self.cluster = FakeCluster()
+        self.cluster = Cluster()
         self.now_s = START_S
         selector = {"app": "chat", "lull.dev/awake": "true"}
         ports = [{"name": "http", "port": 80, "protocol": "TCP"}]

@@ -194,7 +194,7 @@ def _quiet(
     known_for_s = now_s - memory.history.known_since_s(uids, now_s)
     since_need_s = np.full(len(seen), np.inf)
     since_need_s[at >= 0] = memory.accounts.gap_s[0, at[at >= 0]]
-    ready_since_s = [np.nan if model.target is None else _or_nan(model.target.ready_since_s) for model in seen]
+    ready_since_s = [_ready_since_s(model) for model in seen]
     is_asked = np.array([model.deployment.spec.prediction.mode is not PredictionMode.OFF for model in seen], dtype=bool)
     return Quiet(
         need_exact=need_exact,
@@ -205,6 +205,14 @@ def _quiet(
         is_versed=is_versed & is_asked,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
     )
+
+
+def _ready_since_s(model: ModelView) -> float:
+    """Since when the oldest replica has served; one whose server was woken in its pod is as young as that."""
+    ready_s = np.nan if model.target is None else _or_nan(model.target.ready_since_s)
+    if model.doze is None or model.is_dozing or model.doze.since_s is None:
+        return ready_s
+    return max(ready_s, model.doze.since_s)
 
 
 def _dozing(

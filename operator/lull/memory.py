@@ -97,9 +97,12 @@ class Memory:
             if uid in there:
                 self.rests.learn_power(there[uid], rung, power_w)
 
-    def quiet_s(self, uid: str) -> float:
-        """Seconds since anything was wanted of a model, as far as that was booked; 0 of one of which nothing is."""
-        return float(self.accounts.gap_s[0, self.columns.find([uid])[0]]) if uid in self.columns else 0.0
+    def quiet_s(self, uid: str, now_s: float) -> float:
+        """Seconds since anything was wanted of a model, as far back as is known; 0 of one of which nothing is."""
+        if uid not in self.columns:
+            return 0.0
+        gap_s = float(self.accounts.gap_s[0, self.columns.find([uid])[0]])
+        return min(gap_s, now_s - float(self.history.known_since_s([uid], now_s)[0]))
 
     def expected_start_s(self, at: I64) -> F64:
         """Mean seconds of a start of the models in those columns, (N,); -1 = one of which nothing is known."""

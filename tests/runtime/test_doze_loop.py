@@ -100,6 +100,14 @@ def test_a_server_that_saves_by_it_sleeps_through_the_night_and_answers_in_the_m
     assert nights.conditions["ScalingActive"]["status"] == "True"
 
 
+def test_whoever_was_just_woken_is_not_put_to_sleep_before_its_request_is_counted() -> None:
+    """Prometheus tells nothing of the request for a while."""
+    nights = Nights(asleep_w=60.0)
+    way = nights.live(600, asks_at_s=405)
+    again_s = next(second for second, asleep, _ in way[3:] if asleep)
+    assert again_s - way[2][0] >= 60
+
+
 def test_while_it_sleeps_the_model_is_ready_and_not_active() -> None:
     nights = Nights(asleep_w=60.0)
     nights.live(360)

@@ -93,7 +93,8 @@ class Doze:
     power_w: float | None = None
     """Mean power of its accelerators over the rate window; None = unknown."""
     since_s: float | None = None
-    """Since when it has been on that rung, as far as that was watched; None = it is only on its way there."""
+    """Since when it has been there: at rest since its server was seen asleep, awake since it was given back to its
+    Service. None = it is on its way to rest, or was awake before anybody watched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from lull.adapters.slices import own_ready
 from lull.adapters.snapshot import locate
 from lull.decide.doze import is_wanted_inside
 from lull.decide.doze_memory import DozeMemory
+from lull.decide.dozing import GRACE_S
 from lull.model.doze import DozeFacts, Rung
 from lull.model.fleet import Doze, Fault
 from lull.model.reason import Reason
@@ -42,6 +44,9 @@ class RestFacts:
     """By pod: when its server was asked whether it can sleep, and why it cannot."""
     asleep_since_s: dict[str, float] = field(default_factory=dict)
     """By pod: since when its server has been seen asleep, out of the Service."""
+    listed_since_s: dict[str, float] = field(default_factory=dict)
+    """By pod: since when it has been back in the Service."""
+    _resting: set[str] = field(default_factory=set)
 
     def forget(self, pod_uids: set[str], model_uids: set[str]) -> None:
         """Keeps only what belongs to these."""
@@ -50,8 +55,19 @@ class RestFacts:
             del self.wants[uid]
         for uid in self.abilities.keys() - pod_uids:
             del self.abilities[uid]
-        for uid in self.asleep_since_s.keys() - pod_uids:
-            del self.asleep_since_s[uid]
+        for since_s in (self.asleep_since_s, self.listed_since_s):
+            for uid in since_s.keys() - pod_uids:
+                del since_s[uid]
+        self._resting &= pod_uids
+
+    def note(self, pod: Pod) -> None:
+        """Takes in whether a pod rests: of one that comes back it is known since when."""
+        if self.is_resting(pod):
+            self._resting.add(pod.uid)
+            self.listed_since_s.pop(pod.uid, None)
+        elif pod.uid in self._resting:
+            self._resting.discard(pod.uid)
+            self.listed_since_s[pod.uid] = self.clock()
 
     def pods_of(self, model: InferenceDeployment) -> list[Pod]:
         """Pods of a model that are not on their way out."""
@@ -73,7 +89,8 @@ class RestFacts:
         if model.doze is SleepMode.OFF and not marks:
             return None
         rung = marks[0].level if marks and len(marks) == len(pods) else Rung.AWAKE
-        since_s = self.asleep_since_s.get(pods[0].uid) if rung.is_doze else None
+        known_s = self.asleep_since_s if rung.is_doze else self.listed_since_s
+        since_s = max((known_s[pod.uid] for pod in pods if pod.uid in known_s), default=None)
         return Doze(rung, self.fault(model, pods), since_s=since_s)
 
     def of(self, pod: Pod, model: InferenceDeployment | None) -> DozeFacts:
@@ -112,6 +129,8 @@ class RestFacts:
             # Right after the operator's start what rests goes on, until the plan says otherwise.
             is_young = self.clock() - self.memory.started_at_s < self.memory.settle_s
             return pod.mark.level if is_young and pod.mark is not None else Rung.AWAKE
+        if self.clock() - self.listed_since_s.get(pod.uid, -math.inf) < GRACE_S:
+            return Rung.AWAKE  # whoever woke it may not even be counted yet, and the plan may be older than that
         pods = self.pods_of(model)
         if want.rung.is_doze and (len(pods) != 1 or self.fault(model, pods) is not None):
             return Rung.AWAKE

@@ -32,6 +32,8 @@ _LOG = logging.getLogger("lull.dozer")
 _UNSURE: Final = 500
 """From this status on, a refused write may have landed all the same."""
 
+_CONFLICT: Final = 409
+
 _REPLACED_S: Final = 1.0
 """Seconds until the mirror has seen that a target is at zero."""
 
@@ -70,8 +72,7 @@ class RestWriter:
             case Hide(level):
                 # Where it may not, nobody would answer yet; the router is preparing those who will.
                 if model is not None and self.router.may_be_zero(model.uid):
-                    self.memory.of(pod.uid).is_returning = False
-                    await self._label(pod, "false", str(Mark(level, where[1], pod.restarts)))
+                    await self._hide(pod, model, Mark(level, where[1], pod.restarts))
             case Show():
                 await self._label(pod, "true", None)
             case PutToSleep(level):
@@ -111,8 +112,14 @@ class RestWriter:
             self.wakes.append(Wake(model.uid, level, self.clock() - began_s))
         return True
 
-    async def _label(self, pod: Pod, value: str, mark: str | None) -> None:
-        """Takes the pod out of its Service or gives it back, unless it is no longer as it was seen."""
+    async def _hide(self, pod: Pod, model: InferenceDeployment, mark: Mark) -> None:
+        self.memory.of(pod.uid).is_returning = False
+        error = await self._label(pod, "false", str(mark))
+        if isinstance(error, Refused) and error.status != _CONFLICT:
+            self.memory.fail(model.uid, self.clock())  # nor will it be allowed a second later
+
+    async def _label(self, pod: Pod, value: str, mark: str | None) -> LullError | None:
+        """Takes the pod out of its Service or gives it back, unless it is no longer as it was seen; why it did not."""
         memory = self.memory.of(pod.uid)
         metadata = {
             "uid": pod.uid,
@@ -130,8 +137,10 @@ class RestWriter:
         except LullError as error:
             is_answered = isinstance(error, Refused) and error.status < _UNSURE
             _LOG.warning("pod not labelled", extra=_named(pod) | {"error": str(error)})
+            return error
         finally:
             memory.lands_until_s = float("-inf") if is_answered else self.clock() + self.memory.settle_s
+        return None
 
     async def _give_up(self, pod: Pod, model: InferenceDeployment | None, *, may_scale: bool) -> None:
         """Scales to zero, from where requests wake the model in the ordinary way, with a new pod."""

@@ -127,6 +127,7 @@ class Dozer:
         tended = self._tended(models)
         self.facts.forget({pod.uid for pod, _ in tended.values()}, {model.uid for model in models})
         for pod, model in tended.values():
+            self.facts.note(pod)
             if pod.uid not in self._busy:
                 self._busy[pod.uid] = asyncio.create_task(self._tend(pod, model))
 

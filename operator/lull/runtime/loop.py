@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -206,7 +207,9 @@ class Loop:
             doze, uid = view.doze, view.deployment.uid
             if doze is None or doze.power_w is None or view.target is None or view.target.replicas != 1:
                 continue
-            for_s = self.memory.quiet_s(uid) if not view.is_dozing else now_s - (doze.since_s or now_s)
+            quiet_s = math.inf if view.is_dozing else self.memory.quiet_s(uid, now_s)
+            unknown_s = 0.0 if view.is_dozing else math.inf
+            for_s = min(quiet_s, unknown_s if doze.since_s is None else now_s - doze.since_s)
             if for_s >= self.settings.rate_window_s + _SCRAPED_S:
                 found.append((uid, doze.rung, doze.power_w))
         return found
