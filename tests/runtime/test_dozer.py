@@ -191,6 +191,25 @@ def test_a_label_that_is_refused_leaves_the_server_awake() -> None:
     stage.cluster.refusals["PATCH", POD] = refused(403, "pods is forbidden")
     stage.play(lambda night: night.rest())
     assert not stage.server.calls
+    assert stage.cluster.writes().count(("PATCH", POD)) == 1, "what was refused is not asked for every second"
+
+
+def test_a_server_that_restarts_while_it_rests_is_given_back_and_left_alone() -> None:
+    """As one does that has no memory for its weights."""
+    stage = Stage()
+
+    async def act(night: Night) -> None:
+        await night.rest()
+        stage.server.asleep, stage.server.level = set(), 0
+        stage.pod["status"]["containerStatuses"] = [{"name": "server", "restartCount": 1}]
+        stage.pod["metadata"]["resourceVersion"] = str(stage.cluster.turn())
+        await night.rounds(1)
+        assert stage.is_listed
+        assert night.doze().fault.reason is Reason.DOZE_FAILED
+        await night.rounds(30)
+        assert stage.is_listed
+
+    stage.play(act)
 
 
 def _of_two_pods(stage: Stage) -> None:

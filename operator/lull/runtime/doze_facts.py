@@ -96,6 +96,9 @@ class RestFacts:
     def of(self, pod: Pod, model: InferenceDeployment | None) -> DozeFacts:
         """Facts of one pod; the memory has to have heard its server a moment ago."""
         now_s, memory = self.clock(), self.memory.of(pod.uid)
+        if model is not None and pod.mark is not None and pod.restarts != pod.mark.restarts:
+            # Mostly for want of memory for the weights, of which the next sleep would want as much.
+            self.memory.fail(model.uid, now_s)
         ready = self._own_ready(model)
         memory.look(not pod.is_listed and ready == 0, now_s)
         held = 0 if model is None else read_waiting(self.mirror.statuses.get(model.key, {}), now_s).held
