@@ -142,7 +142,7 @@ class Chaos:
 
 def kill_leader() -> None:
     """As a node that dies: no goodbye."""
-    holder = kubectl("-n", "lull-system", "get", "lease", "lull", "-o", "jsonpath={.spec.holderIdentity}")
+    holder = kubectl("-n", "lull-system", "get", "lease", "lull-operator", "-o", "jsonpath={.spec.holderIdentity}")
     pod = holder.split("_")[0].strip()
     if pod:
         kubectl("-n", "lull-system", "delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
