@@ -22,7 +22,8 @@ from lull.model.fleet import Fault
 from lull.model.reason import Reason
 
 OLDEST: Final = (0, 17)
-"""First version that stops its scheduler before it sleeps: before, a request that met a sleeping server crashed it."""
+"""First version that stops its scheduler before it sleeps: before, a request that met a sleeping server crashed it. By
+dates: the change (vllm#34528) was proposed in February 2026, and this is the first release that is clearly later."""
 
 LOOK_S: Final = 3.0
 """Longest time that a look may take."""
@@ -63,7 +64,7 @@ class Sleepers:
             return Fault(
                 Reason.SLEEP_MODE_OFF,
                 "the server does not answer GET /is_sleeping; start vLLM with --enable-sleep-mode and the environment "
-                "variable VLLM_SERVER_DEV_MODE=1, and let a NetworkPolicy keep users from its other ports",
+                "variable VLLM_SERVER_DEV_MODE=1, where only trusted callers or a gateway reach its port",
             )
         version = str((await self._json(where, "/version")).get("version", ""))
         found = _VERSION.match(version)
