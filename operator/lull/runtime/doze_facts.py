@@ -84,6 +84,8 @@ class RestFacts:
 
     def view(self, model: InferenceDeployment) -> Doze | None:
         """What is known of a model's rest; None where its spec does not ask for that and none of its pods rests."""
+        if model.doze is SleepMode.OFF and not self.mirror.resting:
+            return None  # as in most fleets, of which this is asked for every model in every round
         pods = self.pods_of(model)
         marks = [pod.mark for pod in pods if self.is_resting(pod) and pod.mark is not None]
         if model.doze is SleepMode.OFF and not marks:
