@@ -323,3 +323,22 @@ def test_a_past_of_models_that_have_all_gone_is_done_with() -> None:
     before = median_rps(memory, "a")
     assert memory.adopt(["gone"], past_of([700.0] * 50, 28_000_003))
     assert median_rps(memory, "a") == before
+
+
+def test_what_an_earlier_memory_learned_of_starts_counts_once() -> None:
+    """The pods that are there taught the earlier one already."""
+    earlier, later = a_memory(), a_memory()
+    for memory in (earlier, later):
+        memory.learn(a_lesson({"a": 1.0, "b": 1.0}), START_S)
+    earlier.learn_starts(starts_of("a", 8.0), {"a": 0, "b": 0})
+    (known, _) = earlier.startups(earlier.find(["a", "b"]))
+    assert known is not None
+    later.learn_starts(starts_of("a", 8.0), {"a": 0, "b": 0}, {"a": known.written})
+    (after, unknown) = later.startups(later.find(["a", "b"]))
+    assert after is not None
+    assert after.written == known.written
+    assert unknown is None
+    later.learn_starts(starts_of("a", 80.0), {"a": 0, "b": 0}, {"a": known.written})
+    (newer, _) = later.startups(later.find(["a", "b"]))
+    assert newer is not None
+    assert newer.p50_s > 2.0 * known.p50_s, "what was seen since is not overwritten"

@@ -97,6 +97,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     )
     known_at_s = memory.history.known_at_s(facts.uids)
     plans = _undecided(snapshot, settings, now_s)
+    startups = memory.startups(at)
     for i, model in enumerate(seen):
         demand = _demand(model, load, i, now_s - known_at_s[i])
         said = conditions(
@@ -119,7 +120,8 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             said,
             rung=rung,
             wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),
-            expected_start_s=_known(dozing.wake_s[i] if rung.is_doze else costs.lead_s[i]),
+            startup=startups[i],
+            wake_s=_known(dozing.wake_s[i]) if rung.is_doze else None,
         )
     unseen = _unseen(snapshot)
     window = window_of(seen, load, replica, settings.rate_window_s)
@@ -204,6 +206,7 @@ def _quiet(
         keep_to=advice.keep_to,
         is_versed=is_versed & is_asked,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
+        is_start_known=memory.knows_start(at),
     )
 
 

@@ -16,13 +16,13 @@ from lull.forecast.capacity import Capacities
 from lull.forecast.forecaster import Forecaster
 from lull.forecast.rests import Rests
 from lull.forecast.starts import StartTimes
-from lull.model.arrays import F64, I64
+from lull.model.arrays import F64, I64, Bools
 from lull.model.columns import Columns, place, widen
 from lull.model.costs import Lesson
 from lull.model.doze import Rung
 from lull.model.history import History
 from lull.model.learned import Learned
-from lull.model.start import Start
+from lull.model.start import Start, Startup
 
 
 class Memory:
@@ -75,19 +75,42 @@ class Memory:
         self.capacities.learn(at, seen.window, now_s)
         self._gather(seen, at, now_s)
 
-    def learn_starts(self, starts: Sequence[Start], groups: Mapping[str, int]) -> None:
+    def learn_starts(
+        self, starts: Sequence[Start], groups: Mapping[str, int], written: Mapping[str, str] | None = None
+    ) -> None:
         """Takes in starts; those of models of which nothing else was learned yet are left out.
 
         Args:
             starts: in the order they were done.
             groups: by the uid of each model, a number from 0 that those have in common which start alike.
+            written: what an earlier memory had learned of models, by uid; it counts where no start was seen yet, and
+                with it those that are told of now, which it holds already.
         """
         uids = [uid for uid in groups if uid in self.columns]
         at = self.columns.find(uids)
         wanted = np.array([groups[uid] for uid in uids], dtype=np.int64)
         if not np.array_equal(self.starts.group[at], wanted):
             self.starts.assign(at, wanted)
-        self.starts.learn(starts, dict(zip(uids, at.tolist(), strict=True)) if starts else {})
+        column = dict(zip(uids, at.tolist(), strict=True)) if starts or written else {}
+        recalled = {
+            uid
+            for uid, text in (written or {}).items()
+            if uid in column and not self.starts.known[column[uid]] and self.starts.recall(column[uid], text)
+        }
+        self.starts.learn([start for start in starts if start.model_uid not in recalled], column)
+
+    def knows_start(self, at: I64) -> Bools:
+        """Whether a start of the models in those columns was seen, (N,)."""
+        return np.append(self.starts.known, False)[at]
+
+    def startups(self, at: I64) -> list[Startup | None]:
+        """What is known of how long the models in those columns take to start; None = no start was seen."""
+        p50_s, p95_s = (self.start_s(at, quantile).tolist() for quantile in (0.5, 0.95))
+        rows = zip(self.knows_start(at).tolist(), at.tolist(), p50_s, p95_s, strict=True)
+        return [
+            Startup(half, nearly, self.starts.written(column)) if known else None
+            for known, column, half, nearly in rows
+        ]
 
     def learn_rests(self, wakes: Sequence[tuple[str, Rung, float]], powers: Sequence[tuple[str, Rung, float]]) -> None:
         """Takes in wakes, in seconds, and what idle replicas drew, in watts, by uid and rung."""

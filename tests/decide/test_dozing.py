@@ -24,6 +24,7 @@ QUIET = {
     "need_exact": 0.0,
     "quiet_s": SILENT_S,
     "lead_s": 300.0,
+    "is_start_known": True,
     "worth_s": 900.0,
     "keep_to": 0,
     "is_versed": False,
@@ -114,6 +115,11 @@ def test_a_server_stays_awake_where(view: ModelView, facts: dict[str, float]) ->
 def test_one_that_sleeps_is_woken_and_not_sent_away_where(view: ModelView, facts: dict[str, float]) -> None:
     found = of(view, lead_s=30.0, **facts)
     assert (Rung(int(found.rung[0])), found.rest.floor[0]) == (Rung.AWAKE, 1)
+
+
+def test_one_that_sleeps_does_not_go_while_nobody_knows_how_long_a_start_takes() -> None:
+    found = of(a_dozer(AT_LEVEL), quiet_s=5000.0, lead_s=61.0, is_start_known=False)
+    assert Rung(int(found.rung[0])) is Rung.LEVEL_1
 
 
 def test_recommend_tells_and_does_not_do() -> None:

@@ -24,6 +24,7 @@ QUIET = {
     "keep_to": 0,
     "is_versed": True,
     "ready_for_s": 7200.0,
+    "is_start_known": True,
 }
 
 
@@ -90,6 +91,13 @@ def test_one_that_sleeps_sleeps_on_whatever_is_unknown_of_it() -> None:
 
 def test_one_that_sleeps_is_woken_when_its_start_has_become_too_long() -> None:
     assert of(a_sleeper(replicas=0), lead_s=61.0) == (1, Reason.START_EXCEEDS_HOLD)
+
+
+def test_one_that_sleeps_is_not_woken_because_its_start_is_not_known_any_more() -> None:
+    """After a change of leader nothing may be known of the starts of models that sleep; awake ones stay so."""
+    unknown = {"lead_s": 175.0, "is_start_known": False}
+    assert of(a_sleeper(replicas=0), **unknown) == (0, Reason.ASLEEP)
+    assert of(a_sleeper(replicas=1), **unknown) == (1, Reason.START_EXCEEDS_HOLD)
 
 
 def test_off_says_nothing_and_recommend_only_says_so() -> None:

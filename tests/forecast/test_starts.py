@@ -297,6 +297,25 @@ def test_a_pull_shows_what_a_start_without_it_takes() -> None:
     assert times.kind_s(0.5, is_cold_node=True)[0] >= 60.0
 
 
+def test_what_was_learned_can_be_written_down_and_taken_up_again() -> None:
+    """A new leader finds models that sleep, and no pods to learn from."""
+    before, after = learned(a_pull(), a_start(9.0), a_start(12.0)), StartTimes(1)
+    text = before.written(0)
+    assert after.recall(0, text)
+    assert after.written(0) == text
+    for quantile in (0.5, 0.95):
+        np.testing.assert_allclose(after.lead_s(quantile), before.lead_s(quantile), rtol=2e-3)
+    after.learn([a_start(30.0)], columns(1))
+    assert after.written(0) != text
+
+
+@pytest.mark.parametrize("text", ["", "none", "1 2 3", "0 " * 20])
+def test_what_cannot_be_read_teaches_nothing(text: str) -> None:
+    times = StartTimes(1)
+    assert not times.recall(0, text)
+    assert not times.known.any()
+
+
 def test_an_init_container_may_have_taken_the_time() -> None:
     times = learned(a_pull(is_pull_alone=False))
     assert times.kind_s(0.5, is_cold_node=False)[0] >= 50.0

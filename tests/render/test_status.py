@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lull.model.fleet import Fault, ModelView, Snapshot, Unreadable
 from lull.model.plan import ModelPlan
 from lull.model.reason import Reason
 from lull.model.spec import Key
+from lull.model.start import Startup
 from lull.render.status import state_of, status_of
 
 CRD = yaml.safe_load((Path(__file__).parents[2] / "crds" / "inferencedeployments.yaml").read_text())
@@ -201,3 +203,12 @@ def test_the_state_survives_the_way_through_the_api_server() -> None:
     """What is compared is what was written and what was read back."""
     status = rendered(planned())
     assert state_of(json.loads(json.dumps(status))) == state_of(status)
+
+
+def test_what_is_known_of_starts_is_told_and_kept_while_nothing_is() -> None:
+    plan = replace(planned(), startup=Startup(8.25, 14.0, "1 2 3"))
+    told = rendered(plan)
+    assert told["startup"] == {"p50": "8.25s", "p95": "14s", "learned": "1 2 3"}
+    jsonschema.validate(told, closed(SCHEMA))
+    after = rendered(planned(), before=told)
+    assert after["startup"] == told["startup"], "a new leader has seen no start yet"

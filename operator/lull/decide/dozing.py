@@ -93,7 +93,7 @@ def doze(
     is_in_time |= np.array([m.deployment.spec.scale_to_zero.allow_long_start for m in models], dtype=bool)
     is_open = ladder.within(np.full(len(models), np.inf), np.zeros(len(models), dtype=bool)) & reachable(at)
     is_open[list(DOZES)] &= is_in_time[list(DOZES)] & may
-    is_open[Rung.GONE] &= np.isin(resting.why, [Reason.MAY_SLEEP, Reason.ASLEEP])
+    is_open[Rung.GONE] &= is_in_time[Rung.GONE] & np.isin(resting.why, [Reason.MAY_SLEEP, Reason.ASLEEP])
     rung = rung_of(ladder, is_open, quiet.quiet_s, outlook.chance, outlook.horizons_s, quiet.is_versed)
     rung = _tried(rung, ladder, is_in_time & may & reachable(at), known, quiet, at, idle_s)
     rung = np.where(may, rung, int(Rung.AWAKE))

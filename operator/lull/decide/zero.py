@@ -45,6 +45,8 @@ class Quiet:
     """Whether the forecast knows the model."""
     ready_for_s: F64
     """Seconds for which the oldest of its Ready replicas has been so."""
+    is_start_known: Bools
+    """Whether a start was seen, so that ``lead_s`` is more than what settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     idle_s = np.array([np.nan if rule.idle is None else float(rule.idle) for rule in rules])
     is_asleep = np.array([model.is_asleep for model in models], dtype=bool)
     is_off = mode == SleepMode.OFF
-    lasting = _lasting(models, quiet, idle_s)
+    lasting = _lasting(models, quiet, idle_s, is_asleep)
     passing = _passing(quiet, idle_s)
     why = np.select(
         [is_off, lasting != None, is_asleep, passing != None],  # noqa: E711 - element by element
@@ -80,11 +82,15 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s))
 
 
-def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64) -> Objects:
-    """What forbids sleep as long as it lasts, and ends one; None = nothing."""
+def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64, is_asleep: Bools) -> Objects:
+    """What forbids sleep as long as it lasts, and ends one; None = nothing.
+
+    Who sleeps was allowed to by starts that were known; that they are not known any more is no reason to wake it.
+    """
     rules = [model.deployment.spec.scale_to_zero for model in models]
     hold_s = np.array([float(rule.hold_timeout) for rule in rules])
     is_allowed = np.array([rule.allow_long_start for rule in rules], dtype=bool)
+    is_allowed |= is_asleep & ~quiet.is_start_known
     routes = [None if model.front is None else unsupported(model.front) for model in models]
     no_route = np.array([None if fault is None else fault.reason for fault in routes], dtype=object)
     found: Objects = np.select(

@@ -14,6 +14,7 @@ the only writer.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
@@ -54,6 +55,8 @@ COLD_STARTS: Final = 2.0
 _NO_PULL: Final = np.array([1.0, 0.0, 1.0])
 """What of the phases is left where the image is there."""
 
+_WRITTEN: Final = ("seen", "weight", "mean", "spread", "longest", "met", "phases_s")
+
 _SHORTEST_S: Final = 1.0
 """Kubernetes tells whole seconds."""
 
@@ -91,6 +94,7 @@ class StartTimes:
         self.met: F64 = np.zeros((2, width))
         """Starts that met warm and cold nodes, older ones of either kind counting less; first pulls do not count."""
         self._told: dict[float, F64] = {}
+        self._texts: dict[int, str] = {}
 
     def resize(self, width: int) -> None:
         """Grows to ``width`` models; of the new ones nothing is known."""
@@ -101,6 +105,7 @@ class StartTimes:
         """Makes columns as new."""
         place(self, columns, StartTimes(1))
         self._told.clear()
+        self._texts.clear()
 
     def assign(self, columns: I64, groups: I64) -> None:
         """Says which group each of those columns belongs to."""
@@ -120,6 +125,8 @@ class StartTimes:
             is_telling = np.array([not (start.is_first and start.is_cold_node) for start in starts_each])
             self._count(kind, at, phases_s, is_telling)
         self._told.clear()
+        for start in taken:
+            self._texts.pop(columns[start.model_uid], None)
 
     @property
     def known(self) -> Bools:
@@ -181,6 +188,29 @@ class StartTimes:
             image_s=image_s,
             loading_s=loading_s,
         )
+
+    def written(self, column: int) -> str:
+        """All that was learned of one model, for ``recall``: numbers to four digits, in the order of the columns."""
+        if column not in self._texts:
+            numbers = np.concatenate([np.ravel(getattr(self, name)[..., column]) for name in _WRITTEN])
+            self._texts[column] = " ".join(f"{value:.4g}" for value in numbers.tolist())
+        return self._texts[column]
+
+    def recall(self, column: int, written: str) -> bool:
+        """Takes what was ``written`` of a model for its own; returns whether it could be read."""
+        parts = {name: np.shape(getattr(self, name)[..., column]) for name in _WRITTEN}
+        try:
+            numbers = np.array([float(word) for word in written.split()])
+        except ValueError:
+            return False
+        ends = np.cumsum([math.prod(shape) for shape in parts.values()])
+        if len(numbers) != ends[-1] or not 0.0 < numbers[0] < math.inf:
+            return False
+        for (name, shape), values in zip(parts.items(), np.split(numbers, ends[:-1]), strict=True):
+            getattr(self, name)[..., column] = values.reshape(shape)
+        self._told.clear()
+        self._texts.pop(column, None)
+        return True
 
     def _learn_law(self, kind: I64, at: I64, phases_s: F64) -> None:
         seconds = _log_of(phases_s)

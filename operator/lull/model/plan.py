@@ -15,6 +15,7 @@ from lull.model.history import Observation
 from lull.model.reason import Reason
 from lull.model.route import Wish
 from lull.model.spec import Key
+from lull.model.start import Startup
 from lull.settings import Mode
 
 
@@ -104,8 +105,10 @@ class ModelPlan:
     """Where its replica shall rest, where it may."""
     wish: Wish | None = None
     """Whether the model shall be awake; None = nothing is known of its target."""
-    expected_start_s: float | None = None
-    """Seconds within which nearly all its starts are done; None = unknown."""
+    wake_s: float | None = None
+    """Seconds within which nearly all wakes from a rest in its pod are done; None = it does not rest there."""
+    startup: Startup | None = None
+    """How long it takes to start; None = unknown."""
 
     @property
     def decision_reason(self) -> Reason | None:

@@ -39,6 +39,16 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Startup:
+    """How long a model's replicas take to start, as its status tells it."""
+
+    p50_s: float
+    p95_s: float
+    written: str
+    """All that was learned, for the memory of a later operator."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartSummary:
     """What is known of how long a model's replicas take to start, and what that rests on."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lull.model.plan import Condition, Decision, Foreseen, ModelPlan
+from lull.model.start import Startup
 from lull.render.sentences import number, sentence
 
 Status = dict[str, Any]
@@ -37,6 +38,9 @@ def status_of(plan: ModelPlan, *, generation: int, ready: int | None, before: Ma
         status["demand"] = _demand(plan)
     if plan.foreseen is not None:
         status["forecast"] = _forecast(plan.foreseen)
+    startup = before.get("startup") if plan.startup is None else _startup(plan.startup)
+    if startup:
+        status["startup"] = startup
     return status
 
 
@@ -46,9 +50,14 @@ def state_of(status: Mapping[str, Any]) -> object:
         status.get("observedGeneration"),
         status.get("mode"),
         status.get("replicas"),
+        (status.get("startup") or {}).get("learned"),
         (status.get("decision") or {}).get("reason"),
         [(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()],
     )
+
+
+def _startup(known: Startup) -> Status:
+    return {"p50": f"{number(known.p50_s)}s", "p95": f"{number(known.p95_s)}s", "learned": known.written}
 
 
 def _demand(plan: ModelPlan) -> Status:

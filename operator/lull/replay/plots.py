@@ -134,8 +134,10 @@ _PARTS: Final = {"idle_j": "being on", "start_j": "starting", "dynamic_j": "the 
 
 def scene_plot(scene: Scene) -> str:
     """A model's need, the replicas it got and those of the clairvoyant."""
-    width, height, left, right, top, bottom = 452.0, 200.0, 34.0, 446.0, 12.0, 172.0
     highest = [float(values.max(initial=0.0)) for values in _lines(scene)]
+    # Room for the longest number beside the axis, in figures of seven units' width.
+    left = 13.0 + 7.0 * max(3, len(f"{max(1.0, *highest):,.0f}"))
+    width, height, right, top, bottom = 452.0, 200.0, 446.0, 12.0, 172.0
     across, up = Scale(0.0, float(len(scene.need)), left, right), Scale(0.0, max(1.0, *highest) * 1.08, bottom, top)
     need = stairs([round(float(value), 2) for value in scene.need], across, up)
     area = [(need[0][0], bottom), *need, (need[-1][0], bottom)]

@@ -195,7 +195,7 @@ class Loop:
         self.memory.learn(plan.lesson, now_s)
         seen = [view.deployment for view in snapshot.models if view.target is not None]
         groups = {model.uid: _RUNTIMES[model.spec.server.runtime] for model in seen}
-        self.memory.learn_starts(self.startups.starts_of(pods), groups)
+        self.memory.learn_starts(self.startups.starts_of(pods), groups, self._written_starts(seen))
         wakes = [(wake.model_uid, wake.level, wake.took_s) for wake in self.dozer.take_wakes()]
         self.memory.learn_rests(wakes, self._powers(snapshot, now_s))
         self.exposition.starts_s = self._starts_s(seen)
@@ -213,6 +213,12 @@ class Loop:
             if for_s >= self.settings.rate_window_s + _SCRAPED_S:
                 found.append((uid, doze.rung, doze.power_w))
         return found
+
+    def _written_starts(self, models: Sequence[InferenceDeployment]) -> dict[str, str]:
+        """What an operator before this one had learned of models whose starts this one has not seen, by uid."""
+        statuses = ((model.uid, self.mirror.statuses.get(model.key) or {}) for model in models)
+        told = ((uid, (status.get("startup") or {}).get("learned")) for uid, status in statuses)
+        return {uid: written for uid, written in told if isinstance(written, str)}
 
     def _starts_s(self, models: Sequence[InferenceDeployment]) -> dict[str, dict[Key, float]]:
         """Start-up times by quantile of those models whose starts were seen."""
@@ -273,7 +279,9 @@ class Loop:
             return
         before = None if plan.decision is None else plan.decision.before
         size = None if is_watched(model) else before
-        self.router.want(model.uid, plan.wish, expected_start_s=plan.expected_start_s, replicas=size)
+        start_s = plan.startup.p50_s if plan.startup else None
+        wake_s = start_s if plan.wake_s is None else plan.wake_s
+        self.router.want(model.uid, plan.wish, expected_start_s=wake_s, replicas=size)
         may_scale = plan.decision is not None and plan.decision.is_enforced
         self.dozer.want(model.uid, plan.rung, may_scale=may_scale)
 
