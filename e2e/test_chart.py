@@ -373,6 +373,7 @@ def test_operator_and_activator_may_do_this_and_nothing_else(rendered: list[dict
             ("apps", "statefulsets/scale", "get"),
             ("apps", "statefulsets/scale", "patch"),
         },
+        "mark": {("", "pods", "patch")},
         "rest": {("", "pods", "patch")},
         "report": {("lull.dev", "inferencedeployments/status", "patch"), ("", "events", "create")},
         "hold": {
@@ -413,6 +414,7 @@ def test_nothing_adopted_means_no_role_for_it() -> None:
         "report",
         "hold",
         "route",
+        "mark",
         "rest",
     }
 

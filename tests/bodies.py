@@ -87,6 +87,12 @@ def clock_time(second: int) -> str:
     return f"2026-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
 
 
+def made_by(replica_set: str | None = "uid-rs") -> dict[str, Any]:
+    """Metadata of a pod that a ReplicaSet made; None = something else did."""
+    owner = ("ReplicaSet", replica_set) if replica_set else ("StatefulSet", "uid-sts")
+    return {"ownerReferences": [{"kind": owner[0], "name": "chat", "uid": owner[1], "controller": True}]}
+
+
 def a_deployment(
     name: str = "chat", namespace: str = "demo", *, replicas: int | None = 2, owner: str | None = None, **rest: Any
 ) -> Body:

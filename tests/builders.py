@@ -186,6 +186,8 @@ def some_facts(
     is_sleeper: bool = False,
     is_held: bool = False,
     waiting: int = 0,
+    is_unproven: bool = False,
+    last_awake: int = 0,
     history: History | None = None,
     now_s: float = START_S,
 ) -> Facts:
@@ -211,6 +213,8 @@ def some_facts(
         is_sleeper=np.full(count, is_sleeper),
         is_held=np.full(count, is_held),
         waiting=np.full(count, waiting, dtype=np.int64),
+        is_unproven=np.full(count, is_unproven),
+        last_awake=np.full(count, last_awake, dtype=np.int64),
         behaviors=(behavior or Behavior(),) * count,
         history=history or a_history(),
         now_s=now_s,

@@ -23,6 +23,7 @@ PODS = "/api/v1/namespaces/demo/pods"
 EVENTS = "/api/v1/namespaces/demo/events"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/lull-system/leases"
+ACTIVATOR = "lull-activator-"
 
 
 @dataclass
@@ -67,11 +68,27 @@ class FakeCluster:
             path = request.path.removesuffix(f"/{sub}")
             if request.verb == "GET":
                 return self._read(path, sub, request.query.get("labelSelector"))
-            if request.query.get("fieldManager") == "lull-route" and path in self.objects:
+            change = json.loads(request.body)
+            manager = request.query.get("fieldManager", "")
+            if manager == "lull-route" and self._is_version(path, change):
                 # An apply takes away what its manager no longer names.
                 for name in ("route", "hold"):
                     self.objects[path].get("status", {}).pop(name, None)
-            return self._patch(path, sub, json.loads(request.body))
+            if manager.startswith(ACTIVATOR) and path in self.objects:
+                self._share_activation(path, manager.removeprefix(ACTIVATOR), change)
+            return self._patch(path, sub, change)
+
+    def _share_activation(self, path: str, pod: str, change: Body) -> None:
+        """The list is a map by pod: an activator's apply replaces its own entry and leaves the others."""
+        status = change.setdefault("status", {})
+        others = self.objects[path].get("status", {}).get("activation") or ()
+        status["activation"] = [*(e for e in others if e["pod"] != pod), *status.get("activation", ())]
+
+    def _is_version(self, path: str, change: Body) -> bool:
+        """Whether the object is there, and as it was when the change was concluded."""
+        found = self.objects.get(path)
+        asked = change.get("metadata", {}).get("resourceVersion")
+        return found is not None and asked in (None, found["metadata"]["resourceVersion"])
 
     def writes(self) -> list[tuple[str, str]]:
         """Verbs and paths of all that was written, Events left out."""
@@ -124,15 +141,13 @@ class FakeCluster:
         found = self.objects.get(path)
         if found is None and (sub or "resourceVersion" in change.get("metadata", {})):
             return as_json({"message": "not found"}, 404)
-        if found is not None:
-            asked = change.get("metadata", {}).get("resourceVersion")
-            if asked not in (None, found["metadata"]["resourceVersion"]):
-                return as_json({"message": "the object has been modified"}, 409)
+        if found is not None and not self._is_version(path, change):
+            return as_json({"message": "the object has been modified"}, 409)
         if found is None:
             found = self.objects[path] = {"metadata": {"uid": f"uid-{path}", "generation": 0}, "spec": {}}
         before = copy.deepcopy(found.setdefault("spec", {}))
         _merge(found, change if sub != "scale" else {"spec": change["spec"]})
-        if "deployments/" in path:
+        if "/deployments/" in path:
             found["spec"].setdefault("replicas", 1)
         if found["spec"] != before:
             self._turn(path, found)
@@ -166,7 +181,9 @@ def _is_selected(found: Body, selector: str | None) -> bool:
 
 def _merge(into: Body, change: Body) -> None:
     for name, value in change.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
+        if value is None:
+            into.pop(name, None)
+        elif isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
         else:
             into[name] = copy.deepcopy(value)

@@ -70,7 +70,7 @@ class World:
 
 def read(models: Mapping[Key, tuple[InferenceDeployment, Pods]], answers: Mapping[Name, Any]) -> dict[Key, Signals]:
     told: Any = Told(answers)
-    return asyncio.run(read_signals(told, models, some_settings(), START_S))
+    return asyncio.run(read_signals(told, models, some_settings(), START_S)).signals
 
 
 def of_both(each: float) -> list[Row]:

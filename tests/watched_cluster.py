@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class WatchedCluster(FakeCluster):
     """How long a status that is written waits for its answer."""
     busy_left: int = 0
     """How many further lists are answered with 429."""
+    _news: threading.Condition = field(default_factory=threading.Condition)
 
     def answer(self, request: Request) -> Reply:
         if self.is_gone:
@@ -70,7 +72,7 @@ class WatchedCluster(FakeCluster):
                 self._version += 1
                 body["metadata"]["resourceVersion"] = str(self._version)
                 self.has(folder, body)
-                self.happened.append((self._version, folder.rpartition("/")[2], {"type": "ADDED", "object": body}))
+                self._note(folder.rpartition("/")[2], {"type": "ADDED", "object": body})
 
     @property
     def holder(self) -> str:
@@ -96,7 +98,12 @@ class WatchedCluster(FakeCluster):
 
     def _happen(self, kind: str, path: str) -> None:
         event = {"type": kind, "object": copy.deepcopy(self.objects[path])}
-        self.happened.append((self._version, path.split("/")[-2], event))
+        self._note(path.split("/")[-2], event)
+
+    def _note(self, plural: str, event: Body) -> None:
+        with self._news:
+            self.happened.append((self._version, plural, event))
+            self._news.notify_all()
 
     def _tell(self, request: Request) -> None:
         with self._lock:
@@ -104,7 +111,7 @@ class WatchedCluster(FakeCluster):
             found = self.objects.get(path)
             if found is not None:
                 event = {"type": "MODIFIED", "object": copy.deepcopy(found)}
-                self.happened.append((self._version, path.split("/")[-2], event))
+                self._note(path.split("/")[-2], event)
 
     def _listed(self, plural: str, request: Request) -> Reply:
         with self._lock:
@@ -120,7 +127,7 @@ class WatchedCluster(FakeCluster):
             return as_json({"items": items[start : start + limit], "metadata": metadata})
 
     def _watched(self, plural: str, since: int) -> Iterator[bytes]:
-        place = 0
+        place, marked_s = 0, 0.0
         while not self.is_gone:
             if error := self.errors.pop(plural, None):
                 yield json.dumps({"type": "ERROR", "object": error}).encode() + b"\n"
@@ -129,9 +136,12 @@ class WatchedCluster(FakeCluster):
                 place += 1
                 if of == plural and version > since:
                     yield json.dumps(event).encode() + b"\n"
-            bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._version)}}}
-            yield json.dumps(bookmark).encode() + b"\n"
-            time.sleep(0.1)
+            if time.monotonic() - marked_s >= 0.1:
+                marked_s = time.monotonic()
+                bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._version)}}}
+                yield json.dumps(bookmark).encode() + b"\n"
+            with self._news:
+                self._news.wait_for(lambda: place < len(self.happened), 0.1)  # noqa: B023 - it waits here
 
     @staticmethod
     def _discovered(path: str) -> Body | None:

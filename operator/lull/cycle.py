@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from lull.carrying import carrying, window_of, work_s
+from lull.decide.awake import last_awake
 from lull.decide.conditions import conditions, unreadable_conditions
 from lull.decide.dozing import Dozing, Outlook, doze, no_doze
 from lull.decide.engine import decide
@@ -121,6 +122,7 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
             rung=rung,
             wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),
             startup=startups[i],
+            last_awake=last_awake(model),
             wake_s=_known(dozing.wake_s[i]) if rung.is_doze else None,
         )
     unseen = _unseen(snapshot)

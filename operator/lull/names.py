@@ -33,6 +33,12 @@ ANNOTATION_DOZE: Final = "lull.dev/doze"
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
 
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""On pods: a ReplicaSet that shrinks deletes those of the lowest cost first; none counts as 0."""
+
+ANNOTATION_MARK: Final = "lull.dev/deletion-cost"
+"""On pods: the deletion cost that Lull gave them. A cost without it is somebody else's."""
+
 ANNOTATION_ADDRESS: Final = "lull.dev/address"
 """On the Lease: host and port at which the leader answers people's questions."""
 
@@ -42,6 +48,9 @@ LEASE: Final = "lull-operator"
 FIELD_MANAGER_ROUTE: Final = "lull-route"
 """Owner of status.route and status.hold. The rest of the status is applied apart, and an apply takes away what its
 manager no longer names."""
+
+FIELD_MANAGER_ACTIVATOR: Final = "lull-activator-"
+"""Followed by the name of an activator's pod: owner of the pod's own entry in status.activation."""
 
 SLICE_MANAGER: Final = GROUP
 SLICE_MANAGER_OF_KUBERNETES: Final = "endpointslice-controller.k8s.io"

@@ -220,3 +220,50 @@ def test_selectors_select_what_the_api_says(selector: dict[str, Any], labels: di
 @pytest.mark.parametrize("selector", [{}, {"matchLabels": None}, {"matchLabels": {}, "matchExpressions": None}])
 def test_an_empty_selector_selects_nothing(selector: dict[str, Any]) -> None:
     assert not matches(selector, {"app": "chat"})
+
+
+# The pod template of a workload.
+
+
+def rolled(**status: Any) -> dict[str, Any]:
+    """A Deployment whose pods are all of its template and Ready, but for what is told."""
+    body = a_deployment(replicas=2)
+    whole = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+    body["spec"]["template"] = {"spec": {"containers": [{"name": "server", "image": "triton:1"}]}}
+    return body | {"status": whole | status}
+
+
+def test_a_template_is_told_from_another_and_not_from_itself_with_another_size() -> None:
+    one, other, scaled = rolled(), rolled(), rolled()
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "triton:2"
+    scaled["spec"]["replicas"], scaled["metadata"]["generation"] = 7, 9
+    assert read_workload(one).template != read_workload(other).template
+    assert read_workload(one).template == read_workload(scaled).template
+
+
+def test_the_order_of_a_templates_fields_means_nothing() -> None:
+    one, other = rolled(), rolled()
+    one["spec"]["template"] = {"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {}}
+    other["spec"]["template"] = {"spec": {}, "metadata": {"labels": {"b": "2", "a": "1"}}}
+    assert read_workload(one).template == read_workload(other).template
+
+
+@pytest.mark.parametrize(
+    ("status", "is_rolled_out"),
+    [
+        pytest.param({}, True, id="all are Ready"),
+        pytest.param({"readyReplicas": 1}, True, id="one is Ready"),
+        pytest.param({"readyReplicas": 0}, False, id="none is Ready"),
+        pytest.param({"updatedReplicas": 1, "replicas": 3}, False, id="old pods are there"),
+        pytest.param({"updatedReplicas": 0}, False, id="all are old"),
+        pytest.param({"replicas": 0, "updatedReplicas": 0, "readyReplicas": 0}, False, id="at zero"),
+        pytest.param({"observedGeneration": 0}, False, id="the status is of an older template"),
+    ],
+)
+def test_a_template_counts_as_rolled_out_once_all_pods_are_of_it(status: dict[str, Any], is_rolled_out: bool) -> None:
+    assert read_workload(rolled(**status)).is_rolled_out is is_rolled_out
+
+
+def test_a_workload_that_tells_neither_template_nor_status_is_read_all_the_same() -> None:
+    read = read_workload(a_deployment())
+    assert (read.template, read.is_rolled_out) == (None, False)

@@ -333,3 +333,20 @@ def test_a_target_tells_the_revision_that_all_its_pods_are_of(
     target = cluster.view().target
     assert target is not None
     assert target.revision == revision
+
+
+def test_one_that_is_looked_at_alone_is_seen_among_all_others() -> None:
+    """A wake plans one model; who else wants its target or has its Service counts all the same."""
+    sleepy = {"scaleTargetRef": {"kind": "Deployment", "name": "chat"}, "serviceRef": {"name": "chat"}}
+    spec = a_spec(**sleepy, scaleToZero={"mode": "Enforce"})
+    older = a_body("older", spec=spec, created="2025-01-01T00:00:00Z")
+    other = a_body("other", spec=a_spec(scaleTargetRef={"kind": "Deployment", "name": "other"}))
+    cluster = Cluster(a_body("chat", spec=spec), older, other)
+    cluster.has(Kind.DEPLOYMENT, a_deployment(replicas=0)).has(Kind.SERVICE, a_service())
+    chat = cluster.mirror.models[CHAT]
+    assert isinstance(chat, InferenceDeployment)
+    located = {CHAT: locate(cluster.mirror, chat, {})}
+    (view,) = snapshot_of(cluster.mirror, located, {}, {}, {}, 0.0).models
+    assert view.holder == Key("demo", "older")
+    assert view.front is not None
+    assert view.front.sharers == ("demo/older",)

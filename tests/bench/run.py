@@ -24,6 +24,7 @@ from repairing import repairing
 from replaying import replaying
 from rich.console import Console
 from rich.table import Table
+from waking import waking
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -41,6 +42,7 @@ def main() -> None:
         "mirror": mirroring,
         "routes": repairing,
         "hold": holding,
+        "wake": waking,
         "replay": lambda: replaying(whole=asked.all),
     }
     figures = [figure for name, measure in areas.items() if asked.area in (None, name) for figure in measure()]
@@ -53,7 +55,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures speed and memory.")
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
     parser.add_argument(
-        "--area", choices=("forecast", "planning", "sizing", "mirror", "hold", "routes", "replay"), help="only this one"
+        "--area",
+        choices=("forecast", "planning", "sizing", "mirror", "hold", "wake", "routes", "replay"),
+        help="only this one",
     )
     return parser.parse_args()
 

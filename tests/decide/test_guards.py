@@ -257,6 +257,30 @@ def test_what_was_put_to_sleep_wakes_when_sleep_is_turned_off() -> None:
     assert asleep(wanted(facts), facts).reason[0] is Reason.SLEEP_ENDED
 
 
+@pytest.mark.parametrize(
+    ("last_awake", "is_unproven", "after", "reason"),
+    [
+        pytest.param(4, False, 4, Reason.SLEEP_ENDED, id="what it had"),
+        pytest.param(0, False, 2, Reason.SLEEP_ENDED, id="nobody knows what it had"),
+        pytest.param(1, False, 2, Reason.SLEEP_ENDED, id="less than the least"),
+        pytest.param(9, False, 6, Reason.SLEEP_ENDED, id="more than the most"),
+        pytest.param(4, True, 2, Reason.TEMPLATE_PROOF, id="a proof takes no more than the least"),
+    ],
+)
+def test_who_wakes_without_a_request_gets_what_it_had(
+    last_awake: int, is_unproven: bool, after: int, reason: Reason
+) -> None:
+    sleeper = {"minimum": 2, "maximum": 6, "is_sleeper": True, "is_held": True}
+    facts = some_facts([0], [NAN], last_awake=last_awake, is_unproven=is_unproven, **sleeper)
+    proposal = asleep(wanted(facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
+def test_requests_that_wait_come_before_a_proof() -> None:
+    facts = some_facts([0], [NAN], is_unproven=True, waiting=3, is_sleeper=True, is_held=True)
+    assert asleep(wanted(facts), facts).reason[0] is Reason.WOKEN
+
+
 def test_orders_come_after_signals_and_zero_after_orders() -> None:
     """Whichever guard changes a model last owns its reason, so the order is part of the meaning."""
     assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, asleep) == GUARDS

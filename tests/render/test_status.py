@@ -14,9 +14,10 @@ import yaml
 
 from builders import Story, a_glimpse, a_model, a_view, plan_of, silence, some_signals
 from lull.cycle import plan_cycle
-from lull.model.fleet import Fault, ModelView, Snapshot, Unreadable
+from lull.model.fleet import Fault, LastAwake, ModelView, Snapshot, Unreadable
 from lull.model.plan import ModelPlan
 from lull.model.reason import Reason
+from lull.model.route import Front
 from lull.model.spec import Key
 from lull.model.start import Startup
 from lull.render.status import state_of, status_of
@@ -60,6 +61,7 @@ VIEWS = {
     "partial": a_view(replicas=2, signals=a_glimpse(3.0)),
     "at zero": a_view(replicas=0),
     "without a target": a_view(replicas=None),
+    "sleepy": a_view(replicas=3, front=Front("chat", None), last_awake=LastAwake(1, "abc")),
     "contended": a_view(contenders=("HorizontalPodAutoscaler/chat",)),
     "not draining": a_view(drains=False),
     "with a concurrency": a_view(
@@ -119,6 +121,20 @@ def test_the_same_plan_later_is_the_same_status(view: ModelView) -> None:
     """Or every round would write every status."""
     first = rendered(planned(view))
     assert rendered(planned(view), before=first, now=LATE) == first
+
+
+def test_what_a_sleeper_has_to_know_outlives_a_round_in_which_nothing_is_known() -> None:
+    """An apply takes away what it no longer names."""
+    first = rendered(planned(VIEWS["sleepy"]))
+    assert first["lastAwake"] == {"replicas": 3, "template": "abc"}
+    lost = rendered(planned(VIEWS["without a target"]), before=first, ready=None)
+    assert lost["lastAwake"] == first["lastAwake"]
+    assert "lastAwake" not in rendered(planned())
+
+
+def test_what_a_sleeper_has_to_know_is_written_at_once() -> None:
+    first = rendered(planned(VIEWS["sleepy"]))
+    assert state_of(first) != state_of(first | {"lastAwake": {"replicas": 3, "template": "xyz"}})
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_a_quiet_server_sleeps_in_its_pod_and_a_request_wakes_it(level: Rung) ->
         assert night.doze().rung is Rung.AWAKE
 
     stage.play(act)
-    assert stage.pod["metadata"]["annotations"] == {"lull.dev/doze": None}, "taken away, in a merge patch's words"
+    assert stage.pod["metadata"]["annotations"] == {}
     assert stage.cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import virtual_time
-from bodies import a_deployment, a_pod, a_started_pod, an_autoscaler
+from bodies import a_deployment, a_pod, a_started_pod, an_activator, an_autoscaler, an_object
 from builders import START_S, a_body, a_spec, some_settings
 from fake_cluster import DEPLOYMENTS, MODELS, FakeCluster, refused
 from loopback import Reply, failure, serve, vector
@@ -24,6 +24,7 @@ from lull.decide.hinder import PATIENCE_S
 from lull.memory import Memory
 from lull.model.costs import Lesson
 from lull.model.fleet import Fault
+from lull.model.plan import ModelPlan
 from lull.model.spec import Key
 from lull.runtime.dozer import Dozer
 from lull.runtime.loop import Loop
@@ -404,28 +405,82 @@ def test_rounds_come_every_tick_and_sooner_when_a_spec_changed(spec_changes: boo
     assert apart_s == pytest.approx([seconds] * 3)
 
 
-def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
-    """Only the woken model is planned, and nothing is asked of Prometheus."""
-    world = World(rps=0.0)
-    spec = a_spec(mode="Enforce", scaleToZero={"mode": "Enforce", "allowLongStart": True})
-    body = a_body("chat", spec=spec)
+def a_waiting_sleeper(name: str = "chat") -> dict[str, Any]:
+    """A model for which an activator says that three requests wait."""
+    target = {"kind": "Deployment", "name": name}
+    spec = a_spec(scaleTargetRef=target, mode="Enforce", scaleToZero={"mode": "Enforce", "allowLongStart": True})
     waits = {"pod": "activator-0", "held": 3, "expires": "2999-01-01T00:00:00Z"}
-    body |= {"status": {"activation": [waits]}}
-    body["metadata"] |= {"resourceVersion": "900"}
+    return a_body(name, spec=spec, version=900) | {"status": {"activation": [waits]}}
+
+
+def woken(world: World, *names: str, size: int = 0, until: Callable[[], object] | None = None) -> Loop:
+    """The wake lane while requests begin to wait for these, until it has no more to do, or until something happened."""
 
     async def lives(api: Api) -> Loop:
         loop = world._loop(api, "http://127.0.0.1:9")
-        world.mirror.feed(Kind.MODEL, body)
-        assert set(loop.woken) == {CHAT}
-        await loop.wake_now(frozenset(loop.woken), world.now_s)
+        lane = asyncio.create_task(loop.wake_up())
+        for name in names:
+            world.mirror.feed(Kind.MODEL, a_waiting_sleeper(name))
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5.0):
+            while not until() if until else loop.woken or loop.waking:  # noqa: ASYNC110 - many things may end it
+                await asyncio.sleep(0.01)
+        lane.cancel()
         loop.prometheus.close()
         return loop
 
-    world.cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] = 0
-    world.mirror.feed(Kind.DEPLOYMENT, world.cluster.objects[f"{DEPLOYMENTS}/chat"])
-    world.cluster.do(lives)
+    for name in names:
+        world.cluster.has(MODELS, a_waiting_sleeper(name)).has(DEPLOYMENTS, a_deployment(name, replicas=size))
+        world.mirror.feed(Kind.DEPLOYMENT, world.cluster.objects[f"{DEPLOYMENTS}/{name}"])
+    return world.cluster.do(lives)
+
+
+def wakes_counted(loop: Loop) -> float:
+    (line,) = (li for li in loop.exposition.text().decode().splitlines() if li.startswith("lull_wake_seconds_count"))
+    return float(line.split()[1])
+
+
+def test_requests_that_wait_wake_a_sleeper_without_a_round() -> None:
+    """Only the woken model is planned, and nothing is asked of Prometheus."""
+    world = World(rps=0.0)
+    loop = woken(world, "chat")
     assert world.size == 1
     assert world.status["decision"]["reason"] == "Woken"
+    assert wakes_counted(loop) == 1.0
+
+
+def test_a_wake_that_is_needless_or_fails_counts_for_no_time() -> None:
+    awake = World(rps=0.0)
+    assert wakes_counted(woken(awake, "chat", size=2)) == 0.0
+    refusing = World(rps=0.0)
+    refusing.cluster.refusals["PATCH", SCALE] = refused(403, "no right")
+    loop = woken(refusing, "chat")
+    assert wakes_counted(loop) == 0.0
+    assert loop.scale_faults
+
+
+@pytest.mark.parametrize("slow", [f"{MODELS}/chat/status", SCALE], ids=["its status", "its size"])
+def test_who_begins_to_wait_next_waits_for_no_write_of_another_wake(slow: str) -> None:
+    world = World(rps=0.0)
+    world.cluster.refusals["PATCH", slow] = Reply(b"{}", after_s=30.0)
+    rank = f"{DEPLOYMENTS}/rank"
+    woken(world, "chat", "rank", until=lambda: world.cluster.objects[rank]["spec"]["replicas"])
+    assert world.cluster.objects[rank]["spec"]["replicas"] == 1
+
+
+def test_an_error_of_our_own_ends_no_other_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    route = Loop._route
+
+    def breaks(loop: Loop, plan: ModelPlan) -> None:
+        if plan.key == CHAT:
+            raise RuntimeError("a mistake of ours")
+        route(loop, plan)
+
+    monkeypatch.setattr(Loop, "_route", breaks)
+    world = World(rps=0.0)
+    loop = woken(world, "chat", "rank")
+    assert world.cluster.objects[f"{DEPLOYMENTS}/rank"]["spec"]["replicas"] == 1
+    assert b"lull_cycle_failures_total 1.0" in loop.exposition.text()
 
 
 @pytest.mark.parametrize(("held", "is_round"), [(3, True), (0, False)])
@@ -447,3 +502,73 @@ def test_a_start_that_meets_an_obstacle_is_told_soon_to_those_who_wait(held: int
         return loop.wake.is_set()
 
     assert virtual_time.run(meets_an_obstacle()) is is_round
+
+
+# A template that changed while its model slept.
+
+
+class Asleep(World):
+    """A sleeper, with the Service and the activator that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__(rps=0.0, serviceRef={"name": "chat"}, scaleToZero={"mode": "Enforce", "allowLongStart": True})
+        ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+        self.mirror.home = "lull"
+        self.mirror.feed(Kind.SERVICE, an_object("chat", spec={"selector": {"app": "chat"}, "ports": ports}))
+        self.mirror.feed(Kind.POD, an_activator())
+        self.version = 900
+        self.is_like("triton:1", replicas=2, ready=1)
+
+    def is_like(self, image: str, *, replicas: int, ready: int) -> None:
+        """The Deployment, its status and its pod."""
+        self.version += 1
+        body = self.cluster.objects[f"{DEPLOYMENTS}/chat"]
+        body["metadata"] |= {"resourceVersion": str(self.version)}
+        body["spec"] |= {"replicas": replicas, "template": {"spec": {"containers": [{"image": image}]}}}
+        body["status"] = {"observedGeneration": 99, "replicas": ready, "updatedReplicas": ready, "readyReplicas": ready}
+        self.is_told()
+        self.mirror.feed(Kind.POD, a_pod("chat-0", version=self.version, ready=ready > 0))
+
+    def is_read_again(self) -> None:
+        """What the API server has of the model, as the watch tells it."""
+        self.version += 1
+        body = self.cluster.objects[f"{MODELS}/chat"]
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.mirror.feed(Kind.MODEL, body)
+
+
+def test_a_template_that_changed_in_sleep_is_proven_by_one_start_also_after_a_restart() -> None:
+    world = Asleep()
+    world.lives()
+    proven = world.status["lastAwake"]["template"]
+    assert world.status["lastAwake"]["replicas"] == 2
+
+    world.is_read_again()
+    world.is_like("triton:1", replicas=0, ready=0)
+    world.lives()  # a new operator knows what the status says
+    assert (world.size, world.status["decision"]["reason"]) == (0, "Asleep")
+    assert world.status["lastAwake"] == {"replicas": 2, "template": proven}
+
+    world.is_read_again()
+    world.is_like("triton:2", replicas=0, ready=0)
+    world.lives()
+    assert (world.size, world.status["decision"]["reason"]) == (1, "TemplateProof")
+    assert world.status["lastAwake"]["template"] == proven, "nothing was Ready yet"
+    assert "TemplateProof" in {event["reason"] for event in world.cluster.events}
+
+    world.is_read_again()
+    world.is_like("triton:2", replicas=1, ready=1)
+    world.lives()
+    assert world.status["lastAwake"]["template"] != proven
+    assert world.count(SCALE) == 1
+
+
+def test_another_size_is_no_other_template() -> None:
+    world = Asleep()
+    world.lives()
+    world.is_read_again()
+    world.is_like("triton:1", replicas=0, ready=0)
+    world.cluster.objects[f"{DEPLOYMENTS}/chat"]["metadata"]["generation"] = 57
+    world.is_told()
+    world.lives()
+    assert world.size == 0

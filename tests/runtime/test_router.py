@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from loopback import Reply
 from lull.adapters.api import Api
 from lull.adapters.mirror import Kind, Mirror
 from lull.model.route import HoldPort, StandIn, Wish
+from lull.runtime.route_facts import RouteFacts
+from lull.runtime.route_rest import FULL_LOOK_S
 from lull.runtime.router import Router
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
@@ -376,5 +379,146 @@ def test_a_round_begins_at_once_when_a_slice_changes() -> None:
                 break
         running.cancel()
         assert stage.listed() == {"10.0.0.2"}
+
+    stage.play(night)
+
+
+# Entries of activators that are gone.
+
+
+def waits(pod: str, expires_s: float, held: int = 0) -> dict[str, Any]:
+    return {"pod": pod, "held": held, "expires": datetime.fromtimestamp(expires_s, UTC).isoformat()}
+
+
+def entries_left(router_rounds: int, *entries: dict[str, Any]) -> tuple[set[str], list[Any]]:
+    """Pods whose entries are still there after some rounds, and what was written."""
+    stage = Stage()
+
+    async def night(router: Router) -> None:
+        await stage.fall_asleep(router)
+        await stage.rounds(router, 2)
+        stage.status()["activation"] = [dict(entry) for entry in entries]
+        stage.cluster.objects[f"{MODELS}/chat"]["metadata"]["resourceVersion"] = str(stage.cluster.turn())
+        stage.cluster.forget()
+        await stage.rounds(router, router_rounds)
+
+    stage.play(night)
+    managers = [r.query.get("fieldManager") for r in stage.cluster.sent if r.verb == "PATCH"]
+    return {entry["pod"] for entry in stage.status().get("activation", ())}, managers
+
+
+def test_entries_of_activators_that_are_gone_are_taken_out_in_their_name() -> None:
+    long_ago, now = START_S, START_S + LONG_S + 50.0
+    left, managers = entries_left(
+        5, waits("act-7", long_ago), waits("act-8", long_ago, held=3), waits("act-1", long_ago), waits("act-9", now)
+    )
+    assert left == {"act-1", "act-9"}, "the pod is there; the entry may yet be refreshed"
+    assert managers == ["lull-activator-act-7", "lull-activator-act-8"]
+
+
+def test_an_entry_that_stays_is_not_written_at_in_every_round() -> None:
+    """One that somebody else wrote is not the gone pod's to take away."""
+    stage = Stage()
+
+    async def night(router: Router) -> None:
+        await stage.fall_asleep(router)
+        await stage.rounds(router, 2)
+        stage.status()["activation"] = [waits("act-7", START_S)]
+        stage.cluster.refusals["PATCH", f"{MODELS}/chat/status"] = refused(403)
+        stage.cluster.forget()
+        await stage.rounds(router, 50)
+        assert len(stage.cluster.writes()) == 1
+        await stage.rounds(router, 20)
+        assert len(stage.cluster.writes()) == 2
+
+    stage.play(night)
+
+
+def test_without_any_activator_in_sight_no_entry_is_taken_for_left_behind() -> None:
+    """The mirror may not know Lull's own namespace."""
+    stage = Stage()
+
+    async def night(router: Router) -> None:
+        await stage.fall_asleep(router)
+        stage.status()["activation"] = [waits("act-1", START_S)]
+        router.mirror.home = None
+        await stage.rounds(router, 5)
+
+    stage.play(night)
+    assert stage.status()["activation"]
+
+
+# Rest.
+
+
+def test_what_has_nothing_to_do_is_not_looked_at_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("chat", "rank")
+    looked: list[str] = []
+    of = RouteFacts.of
+    monkeypatch.setattr(
+        RouteFacts, "of", lambda self, model, now_s: looked.append(model.key.name) or of(self, model, now_s)
+    )
+
+    def looks(router: Router, happens: Callable[[], object] = lambda: None) -> list[str]:
+        stage.now_s += 0.1
+        happens()
+        looked.clear()
+        router.start_round(stage.now_s)
+        return sorted(looked)
+
+    def turned(kind: Kind, path: str) -> Callable[[], object]:
+        """The object is told anew, another one than before."""
+
+        def happens() -> None:
+            body = copy.deepcopy(stage.cluster.objects[path])
+            body["metadata"] |= {"resourceVersion": str(stage.cluster.turn()), "uid": body["metadata"]["uid"]}
+            body.setdefault("status", {})["waitedFor"] = stage.now_s
+            body.setdefault("spec", {})["replicas"] = 0
+            body["metadata"]["generation"] = int(stage.now_s)
+            mirror.feed(kind, body)
+
+        return happens
+
+    async def night(router: Router) -> None:
+        nonlocal mirror
+        mirror = router.mirror
+        await stage.fall_asleep(router)
+        await stage.rounds(router, 12)
+        await router.round(stage.now_s)
+        assert looks(router) == []
+        assert looks(router, turned(Kind.DEPLOYMENT, f"{DEPLOYMENTS}/chat")) == ["chat"]
+        assert looks(router) == []
+        assert looks(router, turned(Kind.ENDPOINT_SLICE, f"{SLICES}/rank-abc")) == ["rank"]
+        assert looks(router, lambda: router.want("uid-demo-chat", Wish.ASLEEP, expected_start_s=9.0)) == ["chat"]
+        await router.round(stage.now_s)
+        assert looks(router, lambda: mirror.feed(Kind.POD, an_activator("act-3", "10.0.0.3", version=9))) == [
+            "chat",
+            "rank",
+        ]
+        for _ in range(4):
+            await router.round(stage.now_s)  # proves it and lists it
+        assert looks(router) == []
+        stage.now_s += FULL_LOOK_S
+        assert looks(router) == ["chat", "rank"], "whatever was missed is found all the same"
+
+    mirror: Mirror = Mirror(lambda: None, 0.0, clock=lambda: 0.0)
+    stage.play(night)
+
+
+def test_one_that_waits_for_a_time_goes_on_being_looked_at() -> None:
+    """Nothing changes while a quarantine runs out."""
+    stage = Stage()
+
+    async def night(router: Router) -> None:
+        await stage.fall_asleep(router)
+        router.want("uid-demo-chat", Wish.AWAKE)
+        stage.scale("chat", 1)
+        stage.now_s += LONG_S
+        await stage.rounds(router, 3)
+        assert stage.status()["hold"]["state"] == "Quarantined"
+        stage.now_s += LONG_S
+        stage.show(router)
+        await router.round(stage.now_s)
+        assert "hold" not in stage.status()
 
     stage.play(night)

@@ -84,7 +84,17 @@ def test_a_sleeper_gets_its_lower_bound_and_its_service_back() -> None:
     assert cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] == 2
     assert OURS not in cluster.objects
     assert OWN in cluster.objects
-    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own", "hold": None}
+    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 5), (1, 2), (99, 20), (None, 2)])
+def test_a_sleeper_gets_the_size_it_had_within_its_bounds(before: int | None, after: int) -> None:
+    cluster = a_sleeper()
+    told = {} if before is None else {"replicas": before}
+    cluster.objects[f"{MODELS}/chat"]["status"]["lastAwake"] = told | {"template": "abc"}
+    (one,) = woken(cluster)
+    assert (one.replicas, one.fault) == (after, "")
+    assert cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] == after
 
 
 def test_first_the_size_then_ready_pods_then_their_listing_and_only_then_our_slice_goes() -> None:

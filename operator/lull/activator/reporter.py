@@ -18,13 +18,12 @@ from typing import Any, Final
 from lull.activator.gate import Gate
 from lull.activator.meters import Meters
 from lull.adapters.api import Api, Lane, path_of
+from lull.adapters.holds import activator_manager
 from lull.errors import LullError, Refused
 from lull.model.spec import Key
 from lull.names import API_VERSION, KIND, PLURAL
 
 _LOG = logging.getLogger("lull.reporter")
-MANAGER: Final = "lull-activator-"
-_LONGEST_MANAGER: Final = 128
 _NOT_FOUND: Final = 404
 
 
@@ -145,7 +144,7 @@ class Reporter:
                     path,
                     self._manifest(gate, wanted),
                     force=True,
-                    manager=(MANAGER + self.pod)[:_LONGEST_MANAGER],
+                    manager=activator_manager(self.pod),
                     lane=Lane.URGENT,
                 )
         except Exception as error:

@@ -53,6 +53,8 @@ class Lane(StrEnum):
     """Behind all others of the fleet."""
     URGENT = "urgent"
     """Ahead of them: repairs of routes and wakes, of which a dead activator causes one for each sleeping model."""
+    SPARE = "spare"
+    """Beside them, at half their pace: what may be left out where it would have to wait."""
 
 
 class Pace:
@@ -62,6 +64,11 @@ class Pace:
         self._gap_s = 1.0 / per_s
         self._burst_s = 2.0
         self._free_at_s = 0.0
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until it would be the turn of somebody who asked now."""
+        return max(0.0, self._free_at_s + self._gap_s - asyncio.get_running_loop().time())
 
     async def turn(self) -> None:
         """Returns when it is the caller's turn."""
@@ -79,7 +86,11 @@ class Api:
 
     def __init__(self, connection: client.ApiClient, writes_per_s: float) -> None:
         self._connection = connection
-        self._paces = {Lane.ROUTINE: Pace(writes_per_s), Lane.URGENT: Pace(max(writes_per_s, URGENT_WRITES_PER_S))}
+        self._paces = {
+            Lane.ROUTINE: Pace(writes_per_s),
+            Lane.URGENT: Pace(max(writes_per_s, URGENT_WRITES_PER_S)),
+            Lane.SPARE: Pace(writes_per_s / 2.0),
+        }
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self.may_write: Callable[[], bool] = lambda: True
         self.writing = 0
@@ -186,6 +197,10 @@ class Api:
         """
         query = {"fieldManager": manager, "force": str(force).lower()}
         return await self._write("PATCH", path, query, manifest, APPLY, lane)
+
+    def has_room(self, lane: Lane, within_s: float) -> bool:
+        """Whether a write that came now would be sent within that time."""
+        return self._paces[lane].wait_s <= within_s
 
     async def merge(self, path: str, change: Mapping[str, Any], *, lane: Lane = Lane.ROUTINE) -> dict[str, Any]:
         """Merge patch under Lull's field manager."""

@@ -14,10 +14,21 @@ from lull.names import ACTIVATOR_LABELS
 
 
 def fronts_of(
-    mirror: Mirror, models: Sequence[InferenceDeployment], portless: Collection[str] = ()
+    mirror: Mirror,
+    models: Sequence[InferenceDeployment],
+    portless: Collection[str] = (),
+    *,
+    among: Sequence[InferenceDeployment] | None = None,
 ) -> dict[str, Front]:
-    """Fronts of the models that may sleep, or would if they might, by uid; ``portless`` ones found no port."""
-    sharers = _sharers(models)
+    """Fronts of the models that may sleep, or would if they might, by uid.
+
+    Args:
+        mirror: the cluster.
+        models: whose fronts.
+        portless: uids of models that found no port.
+        among: all models, any of which may have the same Service; None = there are no others.
+    """
+    sharers = _sharers(models, models if among is None else among)
     has_activator = any(found.is_ready for family in ("IPv4", "IPv6") for found in activators(mirror, family))
     sleepers = (model for model in models if model.spec.scale_to_zero.mode is not SleepMode.OFF)
     fronts = {model.uid: _front(mirror, model, sharers, has_activator=has_activator) for model in sleepers}
@@ -53,9 +64,12 @@ def _front(mirror: Mirror, model: InferenceDeployment, sharers: dict[Key, list[s
     )
 
 
-def _sharers(models: Iterable[InferenceDeployment]) -> dict[Key, list[str]]:
-    found: defaultdict[Key, list[str]] = defaultdict(list)
-    for model in sorted(models, key=lambda model: model.key):
-        if (key := service_key(model)) is not None:
-            found[key].append(str(model.key))
-    return found
+def _sharers(models: Iterable[InferenceDeployment], among: Iterable[InferenceDeployment]) -> dict[Key, list[str]]:
+    """Models by Service, sorted; only of the Services of ``models``, for a wake must not take long in a large fleet."""
+    wanted = {service_key(model) for model in models}
+    names = {key.name for key in wanted if key is not None}
+    found: defaultdict[Key, list[Key]] = defaultdict(list)
+    for model in among:
+        if model.service_name in names and (key := service_key(model)) in wanted and key is not None:
+            found[key].append(model.key)
+    return {service: [str(key) for key in sorted(keys)] for service, keys in found.items()}

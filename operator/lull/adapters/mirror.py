@@ -70,6 +70,8 @@ class Mirror:
         self._keep_gone_s = keep_gone_s
         self.clock = clock
         self.models: dict[Key, InferenceDeployment | Unreadable] = {}
+        self.spec_turns = 0
+        """How often an InferenceDeployment appeared, changed its spec or went."""
         self.statuses: dict[Key, Mapping[str, Any]] = {}
         self.pods: dict[Key, Pod] = {}
         self.workloads: dict[Kind, dict[Key, Workload]] = {Kind.DEPLOYMENT: {}, Kind.STATEFUL_SET: {}}
@@ -82,6 +84,7 @@ class Mirror:
         self._slices_of: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
         self._by_label: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
+        self._marked: set[Key] = set()
         self._versions: dict[tuple[Kind, Key], tuple[str, int, float]] = {}
         self._dead: dict[str, float] = {}
 
@@ -139,6 +142,11 @@ class Mirror:
             keys = {key for key in self.pods if key.namespace == namespace}
         return [self.pods[key] for key in keys if matches(selector, self.pods[key].labels)]
 
+    @property
+    def marked_pods(self) -> list[Pod]:
+        """Pods that carry a deletion cost of Lull's."""
+        return [self.pods[key] for key in self._marked]
+
     def gone_pods_of(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
         """Pods that a selector selected and that went a short while ago."""
         horizon_s = self.clock() - self._keep_gone_s
@@ -151,6 +159,10 @@ class Mirror:
     def slices_of(self, service: Key) -> list[Slice]:
         """EndpointSlices of a Service, ours and others'."""
         return [self.slices[key] for key in self._slices_of.get(service, ())]
+
+    def _turn(self) -> None:
+        self.spec_turns += 1
+        self._on_spec()
 
     def _ring(self, kind: Kind, body: Body) -> None:
         if kind is Kind.ENDPOINT_SLICE:
@@ -192,7 +204,7 @@ class Mirror:
         if not waited and read_waiting(self.statuses[key], self.clock()).held:
             self.on_wake(key)
         if before is None or before.uid != model.uid or before.generation != model.generation:
-            self._on_spec()
+            self._turn()
 
     def _store_pod(self, key: Key, body: Body) -> None:
         before = self.pods.get(key)
@@ -202,6 +214,10 @@ class Mirror:
         pod = self.pods[key] = read_pod(body)
         for name, value in pod.labels.items():
             self._by_label[key.namespace, name, value].add(key)
+        if pod.is_marked:
+            self._marked.add(key)
+        else:
+            self._marked.discard(key)
         if pod.mark is not None and not pod.is_listed:
             self.resting.add(key)
         if pod.hindrance is not None and (before is None or before.hindrance is None):
@@ -218,12 +234,13 @@ class Mirror:
         self._versions.pop((kind, key), None)
         if kind is Kind.POD:
             self._unlabel(key)
+            self._marked.discard(key)
             if pod := self.pods.pop(key, None):
                 self._remember_gone(pod)
         elif kind is Kind.MODEL:
             self.models.pop(key, None)
             self.statuses.pop(key, None)
-            self._on_spec()
+            self._turn()
         elif kind is Kind.SERVICE:
             self.services.pop(key, None)
         elif kind is Kind.ENDPOINT_SLICE:

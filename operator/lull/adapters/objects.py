@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from lull.adapters.hindrances import read_hindrance, read_refusal
 from lull.model.doze import Mark
 from lull.model.hindrance import Hindrance
 from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
-from lull.names import ANNOTATION_DOZE, LABEL_AWAKE
+from lull.names import ANNOTATION_DELETION_COST, ANNOTATION_DOZE, ANNOTATION_MARK, LABEL_AWAKE
 
 Body = Mapping[str, Any]
 
@@ -58,6 +61,12 @@ class Pod:
     """What keeps it from starting, if anything is known."""
     mark: Mark | None = None
     """How its server is woken, where Lull took it out of its Service to rest."""
+    replica_set: str | None = None
+    """Uid of the ReplicaSet that made it; None = something else did."""
+    is_marked: bool = False
+    """Whether Lull gave it a deletion cost."""
+    is_priced: bool = False
+    """Whether somebody else did."""
 
     @property
     def is_listed(self) -> bool:
@@ -65,9 +74,14 @@ class Pod:
         return self.labels.get(LABEL_AWAKE) == "true"
 
     @property
+    def is_active(self) -> bool:
+        """Whether it counts as a replica: it has not ended and is not on its way out."""
+        return not (self.is_leaving or self.phase in _ENDED)
+
+    @property
     def is_attempt(self) -> bool:
         """Whether it may yet become Ready."""
-        return not (self.is_answering or self.is_leaving or self.phase in _ENDED)
+        return self.is_active and not self.is_answering
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,10 @@ class Workload:
     """The whole object, kept only where Lull owns it and has to compare."""
     refusal: str | None = None
     """Why the API server refuses to make its pods; None = it does not."""
+    template: str | None = None
+    """Digest of its pod template."""
+    is_rolled_out: bool = False
+    """Whether all its pods are of that template, and at least one is Ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,7 @@ def read_pod(body: Body) -> Pod:
     serving = _serving(metadata, containers)
     statuses = status.get("containerStatuses") or ()
     runs: Body = next((found for found in statuses if found.get("name") == serving.get("name")), {})
+    cost, mark = _told_costs(metadata)
     return Pod(
         key=key_of(body),
         uid=metadata["uid"],
@@ -136,6 +155,9 @@ def read_pod(body: Body) -> Pod:
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
         mark=Mark.parse((metadata.get("annotations") or {}).get(ANNOTATION_DOZE) or ""),
+        replica_set=_maker(metadata),
+        is_marked=cost is not None and cost == mark,
+        is_priced=cost is not None and cost != mark,
     )
 
 
@@ -152,6 +174,8 @@ def read_workload(body: Body) -> Workload:
         selector=spec.get("selector") or {},
         body=body if owner else None,
         refusal=read_refusal(body.get("status") or {}),
+        template=_digest(spec.get("template")),
+        is_rolled_out=_is_rolled_out(metadata, body.get("status") or {}),
     )
 
 
@@ -216,6 +240,31 @@ def _shape(spec: Mapping[str, Any]) -> ServiceShape:
 def _addresses(status: Mapping[str, Any]) -> tuple[str, ...]:
     several = tuple(found["ip"] for found in status.get("podIPs") or () if found.get("ip"))
     return several or ((status["podIP"],) if status.get("podIP") else ())
+
+
+def _digest(template: object) -> str | None:
+    """Of the template alone: the generation of a workload changes with its size too."""
+    if not template:
+        return None
+    return hashlib.sha256(msgspec.json.encode(template, order="deterministic")).hexdigest()[:16]
+
+
+def _is_rolled_out(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    is_current = int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0)
+    pods = status.get("replicas") or 0
+    return is_current and pods > 0 and status.get("updatedReplicas") == pods and bool(status.get("readyReplicas"))
+
+
+def _told_costs(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The deletion cost there is, and the one that Lull gave."""
+    told = metadata.get("annotations") or {}
+    return told.get(ANNOTATION_DELETION_COST), told.get(ANNOTATION_MARK)
+
+
+def _maker(metadata: Mapping[str, Any]) -> str | None:
+    """Uid of the ReplicaSet that controls a pod."""
+    owners = metadata.get("ownerReferences") or ()
+    return next((str(o["uid"]) for o in owners if o.get("controller") and o.get("kind") == "ReplicaSet"), None)
 
 
 def _serving(metadata: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -48,6 +48,16 @@ class Dialect:
     counts_later: bool = False
     """Whether counters begin with the first request while the marks are there before: until then there was none."""
 
+    @property
+    def in_hand(self) -> tuple[str, ...]:
+        """Signals whose sum is what a pod has in its queue or works on.
+
+        Seconds of service per second are the mean number in service (Little's law).
+        """
+        if self.in_flight is not None:
+            return ("in_flight",)
+        return ("waiting", "running" if "running" in self.others else "busy")
+
 
 _BY: Final = "sum by (namespace, pod, model)"
 

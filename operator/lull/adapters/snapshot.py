@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lull.adapters.fronts import fronts_of
-from lull.adapters.holds import read_hold, read_waiting
+from lull.adapters.holds import read_hold, read_last_awake, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
@@ -82,11 +82,12 @@ def snapshot_of(
         dozes: what is known of rest with pods in place, by uid.
     """
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
-    holders = _holders(models)
+    chosen = sorted((model for model in models if model.key in located), key=lambda m: m.key)
+    holders = _holders(chosen, models)
     contenders = _contenders(mirror)
-    fronts = fronts_of(mirror, models, portless)
+    fronts = fronts_of(mirror, chosen, portless, among=models)
     views = []
-    for model in sorted((model for model in models if model.key in located), key=lambda m: m.key):
+    for model in chosen:
         at, status = located[model.key], mirror.statuses.get(model.key, {})
         hold = read_hold(status)
         is_held = hold is not None and hold.state is HoldState.ATTACHED
@@ -108,6 +109,7 @@ def snapshot_of(
                 waiting=waiting,
                 attempts=_attempts(at),
                 refusal=at.workload.refusal if at.workload else None,
+                last_awake=read_last_awake(status),
                 doze=doze,
             )
         )
@@ -147,6 +149,8 @@ def _target(at: Located) -> Target | None:
         drains,
         ready_since_s=min(since_s, default=None),
         revision=_revision(at.pods.ready),
+        template=at.workload.template if at.workload else None,
+        is_rolled_out=at.workload is not None and at.workload.is_rolled_out,
     )
 
 
@@ -179,10 +183,14 @@ def _target_id(model: InferenceDeployment) -> TargetId:
     return (model.key.namespace, model.target.kind, model.target.name)
 
 
-def _holders(models: Iterable[InferenceDeployment]) -> dict[TargetId, InferenceDeployment]:
+def _holders(
+    models: Iterable[InferenceDeployment], among: Iterable[InferenceDeployment]
+) -> dict[TargetId, InferenceDeployment]:
     """Of several with one target the oldest holds it; equal ages are settled by name."""
+    names = {model.target.name for model in models}
+    rivals = (model for model in among if model.target.name in names)
     held: dict[TargetId, InferenceDeployment] = {}
-    for model in sorted(models, key=lambda m: (m.created_at_s, m.key)):
+    for model in sorted(rivals, key=lambda m: (m.created_at_s, m.key)):
         held.setdefault(_target_id(model), model)
     return held
 

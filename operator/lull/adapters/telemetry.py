@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lull.adapters.objects import Pod
+from lull.adapters.pod_loads import PodLoads
 from lull.adapters.prometheus import Answer, Prometheus
 from lull.adapters.readings import QUEUE, Readings, absence, missing, signals_of
 from lull.adapters.servers import DIALECTS, SCRAPE_AGE, metrics_of, queries_for
@@ -41,12 +42,22 @@ class Pods:
         return [pod for pod in self.live if pod.ready_since_s is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one read told."""
+
+    signals: dict[Key, Signals]
+    """Of every model."""
+    loads: PodLoads
+    """Of every pod, to be asked."""
+
+
 async def read_signals(
     prometheus: Prometheus,
     models: Mapping[Key, tuple[InferenceDeployment, Pods]],
     settings: Settings,
     now_s: float,
-) -> dict[Key, Signals]:
+) -> Measured:
     """Signals of every model, one bulk read for all of them."""
     asked = {
         runtime: queries_for(runtime, settings.rate_window_s, metrics)
@@ -62,13 +73,24 @@ async def read_signals(
             if deployment.spec.server.queries.backlog is not None:
                 queries[key, "in_flight"] = deployment.spec.server.queries.backlog
     answers = await prometheus.read(queries)
-    told = {runtime: _tabulate(runtime, asked[runtime], answers) for runtime in asked}
-    return {
+    told: dict[Runtime, _Told] = {runtime: _tabulate(runtime, asked[runtime], answers) for runtime in asked}
+    signals = {
         key: _generic(key, answers)
         if deployment.spec.server.runtime is Runtime.GENERIC
         else _served(deployment, pods, told[deployment.spec.server.runtime], settings, now_s)
         for key, (deployment, pods) in models.items()
     }
+    return Measured(signals, _loads(told, settings.stale_after_s))
+
+
+def _loads(told: Mapping[Runtime, _Told], stale_after_s: float) -> PodLoads:
+    """What is told without doubt; only the signals that loads are made of, since the rest is large."""
+    whole = {runtime: found for runtime, found in told.items() if found.failure is None and found.doubt is None}
+    tables: dict[Runtime, Mapping[str, Table]] = {
+        runtime: {name: found.tables[name] for name in DIALECTS[runtime].in_hand if name in found.tables}
+        for runtime, found in whole.items()
+    }
+    return PodLoads(tables, next((found.ages for found in whole.values()), Table()), stale_after_s)
 
 
 def _objectives(deployments: Iterable[InferenceDeployment]) -> dict[Runtime, set[Metric]]:

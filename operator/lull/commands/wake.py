@@ -24,8 +24,9 @@ _WRITES_PER_S: Final = 20.0
 
 _EPILOG: Final = """\
 The operator is scaled to nothing first and stays so; whoever wants it back scales it up again. Then this command holds
-the operator's Lease, so that no replica of it acts meanwhile, gives every sleeping model its minReplicas, or one, waits
-until they are Ready, and takes Lull's EndpointSlices away. The chart runs it before it is uninstalled.
+the operator's Lease, so that no replica of it acts meanwhile, gives every sleeping model the size it was last awake
+with, or its minReplicas where that is not known, waits until they are Ready, and takes Lull's EndpointSlices away. The
+chart runs it before it is uninstalled.
 
 Ends with 0, with 1 where a model is not awake, and with 2 where the question was wrong.
 

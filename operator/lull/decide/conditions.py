@@ -169,6 +169,8 @@ _SLEEP: Final = {
     "wait in vain; raise it, or set allowLongStart to have clients come back later",
     Reason.START_EXCEEDS_IDLE: "a start takes longer than spec.scaleToZero.idle: it would be starting as often as "
     "resting; raise idle",
+    Reason.TEMPLATE_PROOF: "the pod template changed, and no replica of the new one has been Ready yet; one is started "
+    "to see that it works",
     Reason.SETTLING: "no replica has been Ready for long enough yet",
     Reason.DEMAND_UNKNOWN: "nobody knows whether anything is wanted: see MetricsAvailable",
     Reason.IN_USE: "requests arrive",

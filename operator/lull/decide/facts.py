@@ -57,6 +57,10 @@ class Facts:
     """Whether the activators answer for it where no own pod does."""
     waiting: I64
     """Requests that wait at the activators."""
+    is_unproven: Bools
+    """Whether a replica of its pod template has to be Ready before it sleeps, or sleeps on."""
+    last_awake: I64
+    """Replicas it had when it was last awake; 0 = unknown."""
     behaviors: tuple[Behavior, ...]
     history: History
     now_s: float
@@ -129,6 +133,8 @@ def gather(
         is_sleeper=resting.is_sleeper,
         is_held=np.array([model.is_held for model in models], dtype=bool),
         waiting=np.array([model.waiting for model in models], dtype=np.int64),
+        is_unproven=resting.why == Reason.TEMPLATE_PROOF,
+        last_awake=np.array([model.last_awake.replicas or 0 for model in models], dtype=np.int64),
         behaviors=behaviors,
         history=history,
         now_s=now_s,

@@ -146,7 +146,11 @@ def asleep(proposal: Proposal, facts: Facts) -> Proposal:
     waited = np.fmax(least, np.minimum(np.maximum(np.nan_to_num(facts.need), 1.0), facts.maximum))
     is_woken = is_ours & (facts.waiting > 0)
     proposal = _put(proposal, is_woken, waited, Reason.WOKEN)
-    proposal = _put(proposal, is_ours & ~is_woken & (facts.floor > 0), least, Reason.SLEEP_ENDED)
+    has_ended = is_ours & ~is_woken & (facts.floor > 0)
+    proposal = _put(proposal, has_ended & facts.is_unproven, least, Reason.TEMPLATE_PROOF)
+    # Nobody may be there any more who tells how much is wanted.
+    as_before = np.minimum(np.maximum(least, facts.last_awake), facts.maximum)
+    proposal = _put(proposal, has_ended & ~facts.is_unproven, as_before, Reason.SLEEP_ENDED)
     stays = is_ours & ~is_woken & (facts.floor == 0) & (proposal.desired == 0)
     return _put(proposal, stays, np.zeros_like(facts.current), Reason.ASLEEP)
 

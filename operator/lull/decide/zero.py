@@ -13,11 +13,13 @@ from typing import Final
 
 import numpy as np
 
+from lull.decide.awake import is_unproven
 from lull.decide.support import unsupported
 from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.fleet import ModelView
 from lull.model.reason import Reason
 from lull.model.spec import SleepMode
+from lull.settings import Mode
 
 GRACE_S: Final = 60.0
 """Time for which a replica has to have been Ready, where no shorter silence is asked for: what was just deployed or
@@ -25,6 +27,9 @@ woken is about to be asked something."""
 
 UNLEARNED_IDLE_S: Final = 300.0
 """Silence after which a model sleeps of which not even the worth of a start is known."""
+
+PROOFS_A_ROUND: Final = 10
+"""Sleeping models that are started in one round because their template changed: an upgrade may change all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,23 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     lasting = _lasting(models, quiet, idle_s, is_asleep)
     passing = _passing(quiet, idle_s)
     why = np.select(
-        [is_off, lasting != None, is_asleep, passing != None],  # noqa: E711 - element by element
-        [_NOTHING, lasting, _word(Reason.ASLEEP), passing],
+        [is_off, lasting != None, _to_prove(models, is_asleep), is_asleep, passing != None],  # noqa: E711 - by element
+        [_NOTHING, lasting, _word(Reason.TEMPLATE_PROOF), _word(Reason.ASLEEP), passing],
         _word(Reason.MAY_SLEEP),
     )
     may = np.isin(why, [Reason.ASLEEP, Reason.MAY_SLEEP])
     acts = mode == SleepMode.ENFORCE
     return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s))
+
+
+def _to_prove(models: Sequence[ModelView], is_asleep: Bools) -> Bools:
+    """Whose pod template has to be seen to work before the model sleeps, or sleeps on, (N,)."""
+    unproven = np.array([is_unproven(model) for model in models], dtype=bool)
+    # Those that are only advised upon are never started, and would keep their turn for ever.
+    is_left_to_lull = [model.deployment.spec.mode in (None, Mode.ENFORCE) for model in models]
+    starts: Bools = unproven & is_asleep & np.array(is_left_to_lull, dtype=bool)
+    to_prove: Bools = unproven & (~starts | (np.cumsum(starts) <= PROOFS_A_ROUND))
+    return to_prove
 
 
 def _lasting(models: Sequence[ModelView], quiet: Quiet, idle_s: F64, is_asleep: Bools) -> Objects:

@@ -80,6 +80,20 @@ class Target:
     """When the oldest of those pods became Ready; None where there is none."""
     revision: str | None = None
     """Revision of the pod template that all its Ready pods are of; None = not told, or they are of several."""
+    template: str | None = None
+    """Digest of its pod template; None = nobody tells."""
+    is_rolled_out: bool = False
+    """Whether all its pods are of that template, and at least one is Ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastAwake:
+    """What has to be known of a model while it sleeps; kept in its status."""
+
+    replicas: int | None = None
+    """Replicas it was scaled to when it was last awake."""
+    template: str | None = None
+    """Digest of the newest pod template that a replica was Ready with, or that it slept with when it was first seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,7 @@ class ModelView:
     """Its pods that may yet become Ready."""
     refusal: str | None = None
     """Why the API server refuses to make pods of the target; None = it does not, as far as is known."""
+    last_awake: LastAwake = LastAwake()
     doze: Doze | None = None
     """What is known of its rest with the pod in place; None where the spec does not ask for that."""
 

@@ -10,7 +10,7 @@ from math import isfinite
 from lull.model.arrays import F64, I64, Objects
 from lull.model.costs import Lesson
 from lull.model.doze import Rung
-from lull.model.fleet import Demand
+from lull.model.fleet import Demand, LastAwake
 from lull.model.history import Observation
 from lull.model.reason import Reason
 from lull.model.route import Wish
@@ -109,6 +109,8 @@ class ModelPlan:
     """Seconds within which nearly all wakes from a rest in its pod are done; None = it does not rest there."""
     startup: Startup | None = None
     """How long it takes to start; None = unknown."""
+    last_awake: LastAwake | None = None
+    """What shall be known when it sleeps; None = it may not, or nothing is known of its target."""
 
     @property
     def decision_reason(self) -> Reason | None:

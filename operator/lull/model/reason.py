@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """Requests wait at the activator for a replica."""
     SLEEP_ENDED = "SleepEnded"
     """The model sleeps and may no longer do so."""
+    TEMPLATE_PROOF = "TemplateProof"
+    """The pod template changed, and no replica of the new one has been Ready yet."""
     SCALED_TO_ZERO_BY_HAND = "ScaledToZeroByHand"
     """Somebody else scaled the target to zero; it stays there until they scale it up."""
 

@@ -28,6 +28,7 @@ _TAILS: Final = {
     Reason.ASLEEP: "the model sleeps; requests wait at the activator and wake it",
     Reason.WOKEN: "requests wait at the activator",
     Reason.SLEEP_ENDED: "the model may no longer sleep: see the condition SleepAllowed",
+    Reason.TEMPLATE_PROOF: "the pod template changed while the model slept, and a start shows whether it works",
     Reason.SCALED_TO_ZERO_BY_HAND: "the target was scaled to zero; Lull leaves it there",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lull.model.fleet import LastAwake
 from lull.model.plan import Condition, Decision, Foreseen, ModelPlan
 from lull.model.start import Startup
 from lull.render.sentences import number, sentence
@@ -41,6 +42,9 @@ def status_of(plan: ModelPlan, *, generation: int, ready: int | None, before: Ma
     startup = before.get("startup") if plan.startup is None else _startup(plan.startup)
     if startup:
         status["startup"] = startup
+    last_awake = before.get("lastAwake") if plan.last_awake is None else _last_awake(plan.last_awake)
+    if last_awake:
+        status["lastAwake"] = last_awake
     return status
 
 
@@ -51,6 +55,7 @@ def state_of(status: Mapping[str, Any]) -> object:
         status.get("mode"),
         status.get("replicas"),
         (status.get("startup") or {}).get("learned"),
+        status.get("lastAwake"),
         (status.get("decision") or {}).get("reason"),
         [(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()],
     )
@@ -58,6 +63,11 @@ def state_of(status: Mapping[str, Any]) -> object:
 
 def _startup(known: Startup) -> Status:
     return {"p50": f"{number(known.p50_s)}s", "p95": f"{number(known.p95_s)}s", "learned": known.written}
+
+
+def _last_awake(found: LastAwake) -> Status:
+    named = {"replicas": found.replicas, "template": found.template}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _demand(plan: ModelPlan) -> Status:

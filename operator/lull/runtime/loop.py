@@ -10,7 +10,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -94,6 +95,7 @@ class Loop:
     woken: dict[Key, float] = field(default_factory=dict)
     """Models for which requests have begun to wait and that no wake has looked at yet, and since when."""
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    waking: set[asyncio.Task[None]] = field(default_factory=set)
     scale_faults: dict[Key, Fault] = field(default_factory=dict)
     """Models whose last change of size the API server refused, and why."""
 
@@ -133,22 +135,23 @@ class Loop:
 
     async def wake_up(self) -> None:
         """Wakes models as soon as requests wait for them, beside the rounds and ahead of them, until cancelled."""
-        while True:
-            await self.bell.wait()
-            self.bell.clear()
-            woken, self.woken = self.woken, {}
-            try:
-                await self.wake_now(frozenset(woken), self.clock())
-            except Exception:
-                # The next round wakes them too, only later.
-                self.exposition.failures.inc()
-                _LOG.exception("wake failed")
-            for since_s in woken.values():
-                self.exposition.wake_s.observe(max(0.0, self.clock() - since_s))
+        try:
+            while True:
+                await self.bell.wait()
+                self.bell.clear()
+                woken, self.woken = self.woken, {}
+                with self._survived():
+                    await self.wake_now(woken, self.clock())
+        finally:
+            for task in self.waking:
+                task.cancel()
 
-    async def wake_now(self, keys: frozenset[Key], now_s: float) -> None:
-        """Plans the models that requests wait for, and no others, and carries out what that says."""
-        models = [model for key in keys if isinstance(model := self.mirror.models.get(key), InferenceDeployment)]
+    async def wake_now(self, woken: Mapping[Key, float], now_s: float) -> None:
+        """Plans the models that requests wait for, and no others, and begins to carry out what that says.
+
+        Nobody waits for another's writes. ``woken`` tells since when requests wait, by ``clock``.
+        """
+        models = [model for key in woken if isinstance(model := self.mirror.models.get(key), InferenceDeployment)]
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
         asleep = {key: at for key, at in located.items() if at.replicas == 0}
@@ -158,7 +161,28 @@ class Loop:
         snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s, portless=portless)
         async with self.memory_lock:
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
-        await asyncio.gather(*(self._act_on(plan.models[key], now_s) for key in asleep))
+        for key in asleep:
+            task = asyncio.create_task(self._wake_one(plan.models[key], woken[key], now_s))
+            self.waking.add(task)
+            task.add_done_callback(self.waking.discard)
+
+    async def _wake_one(self, plan: ModelPlan, since_s: float, now_s: float) -> None:
+        """Only a size that was written is a wake whose time counts."""
+        with self._survived():
+            self._route(plan)
+            scaled = await self._scale(plan)
+            if scaled:
+                self.exposition.wake_s.observe(max(0.0, self.clock() - since_s))
+            await self.reporter.report(plan, self.exposition.ready.get(plan.key), scaled, now_s)
+
+    @contextmanager
+    def _survived(self) -> Iterator[None]:
+        """An error of our own ends no other wake, and the next round wakes the model too, only later."""
+        try:
+            yield
+        except Exception:
+            self.exposition.failures.inc()
+            _LOG.exception("wake failed")
 
     def _look_again(self, namespace: str) -> None:
         """Who waits for a start that will not be is told so by the next round; that need not wait for its tick."""
@@ -239,16 +263,17 @@ class Loop:
         foreign = await self.scaler.read_foreign(models)
         located = {model.key: locate(self.mirror, model, foreign) for model in models}
         measured = {model.key: (model, located[model.key].pods) for model in models if _is_there(located[model.key])}
-        signals = await read_signals(self.prometheus, measured, self.settings, now_s)
+        read = await read_signals(self.prometheus, measured, self.settings, now_s)
         # The signals may have taken seconds: sizes and pods are looked at again, so that decisions rest on what is.
         alive = [model for model in self.mirror.models.values() if isinstance(model, InferenceDeployment)]
         located = {model.key: locate(self.mirror, model, foreign) for model in alive if model.key in known}
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
+        self.scaler.marker.see(pods, read.loads)
         dozes = await self._dozes(there, pods)
         portless = self.router.portless
         snapshot = snapshot_of(
-            self.mirror, located, signals, faults, self.scale_faults, now_s, portless=portless, dozes=dozes
+            self.mirror, located, read.signals, faults, self.scale_faults, now_s, portless=portless, dozes=dozes
         )
         return snapshot, pods
 
@@ -265,6 +290,7 @@ class Loop:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
         ordered = sorted(plan.models.values(), key=_growth, reverse=True)
         await asyncio.gather(*(self._act_on(model, now_s) for model in ordered))
+        await self.scaler.marker.tidy(self.mirror.marked_pods, now_s)
         self.reporter.forget({model.uid for model in self.mirror.models.values()})
         self.exposition.forget(self.mirror.models)
 

@@ -64,7 +64,7 @@ class RouteFacts:
         fronts = (service_key(model) for model in self.models.values())
         self.services = frozenset(key for key in fronts if key is not None)
         self._fronts = fronts_of(self.mirror, every)
-        self.stand_ins = {family: activators(self.mirror, family) for family in _FAMILIES}
+        self.stand_ins = self.find_stand_ins()
         attached_first = sorted(
             self._holds.items(), key=lambda hold: (hold[1].state is not HoldState.ATTACHED, hold[0])
         )
@@ -74,6 +74,10 @@ class RouteFacts:
             del self.told[uid]
         self.portless &= self.models.keys()
         self.looked_at_s = now_s
+
+    def find_stand_ins(self) -> dict[str, tuple[StandIn, ...]]:
+        """Activators by address family, as the mirror has them now."""
+        return {family: activators(self.mirror, family) for family in _FAMILIES}
 
     def status(self, model: InferenceDeployment) -> Mapping[str, Any]:
         """The status there is."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lull.adapters.api import Api, Lane, path_of
 from lull.adapters.fronts import service_key
-from lull.adapters.holds import read_waiting
+from lull.adapters.holds import activator_manager, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.probing import Prober
 from lull.adapters.slices import SLICES, new_slice, slice_content, slice_key
@@ -59,6 +59,11 @@ class RouteWriter:
         """Writes a status that moves nothing."""
         await self._sent(model, self._apply(model, status, Lane.ROUTINE))
 
+    async def clear(self, model: InferenceDeployment, pod: str) -> None:
+        """Takes the entry of an activator pod that is gone out of ``status.activation``, in that pod's name."""
+        await self._sent(model, self._apply(model, {}, Lane.ROUTINE, activator_manager(pod)))
+        _LOG.info("entry of an activator that is gone taken out", extra=_named(model) | {"pod": pod})
+
     def status(
         self, model: InferenceDeployment, hold: Hold | None, facts: Facts, start_s: float | None
     ) -> dict[str, Any]:
@@ -79,7 +84,9 @@ class RouteWriter:
         for who, is_right in zip(step.stand_ins, answers, strict=True):
             self.memory.prove(model.uid, who, step.ports, self.clock(), is_right=is_right)
 
-    async def _apply(self, model: InferenceDeployment, status: dict[str, Any], lane: Lane) -> None:
+    async def _apply(
+        self, model: InferenceDeployment, status: dict[str, Any], lane: Lane, manager: str = FIELD_MANAGER_ROUTE
+    ) -> None:
         metadata = {
             "name": model.key.name,
             "namespace": model.key.namespace,
@@ -88,7 +95,7 @@ class RouteWriter:
         }
         manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
         path = path_of(API_VERSION, PLURAL, *model.key, sub="status")
-        live = await self.api.apply(path, manifest, force=True, manager=FIELD_MANAGER_ROUTE, lane=lane)
+        live = await self.api.apply(path, manifest, force=True, manager=manager, lane=lane)
         self.mirror.feed(Kind.MODEL, live)
 
     async def _write_slice(self, model: InferenceDeployment, step: WriteSlice, facts: Facts) -> None:

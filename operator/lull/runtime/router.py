@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lull.adapters.api import Api
+from lull.adapters.holds import left_behind
 from lull.adapters.mirror import Mirror
 from lull.adapters.probing import Prober
 from lull.decide.ports import Ports
@@ -23,6 +24,7 @@ from lull.decide.routes import turn
 from lull.model.route import Facts, Step, Timing, Wish
 from lull.model.spec import InferenceDeployment, Key
 from lull.runtime.route_facts import RouteFacts, Told
+from lull.runtime.route_rest import Resting
 from lull.runtime.route_writer import RouteWriter
 from lull.settings import Settings
 
@@ -37,6 +39,9 @@ _SOONEST_S: Final = 0.2
 _COUNT_S: Final = 5.0
 """Fewest seconds between two writes that tell nothing but how many wait."""
 
+_CLEAR_S: Final = 60.0
+"""Fewest seconds between two tries to take one entry of an activator that is gone out of a status."""
+
 
 @dataclass(slots=True)
 class Router:
@@ -49,8 +54,10 @@ class Router:
     clock: Callable[[], float]
     facts: RouteFacts = field(init=False)
     writer: RouteWriter = field(init=False)
+    resting: Resting = field(init=False)
     timing: Timing = field(init=False)
     _counted_at_s: dict[str, float] = field(default_factory=dict)
+    _cleared_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _repairing: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -71,6 +78,7 @@ class Router:
         first, last = self.settings.activator_ports_from, self.settings.activator_ports_to
         memory = RouteMemory(self.timing, now_s)
         self.facts = RouteFacts(self.mirror, memory, Ports(first, last, now_s + quarantine_s, quarantine_s))
+        self.resting = Resting(self.facts)
         self.writer = RouteWriter(self.api, self.mirror, self.prober, memory, self.clock)
         self.mirror.on_route = self._hear
 
@@ -149,8 +157,7 @@ class Router:
 
         While a repair is under way for any model, nothing else is begun.
         """
-        self.facts.look(now_s)
-        idle = [model for model in self.facts.models.values() if model.uid not in self._busy]
+        idle = [model for model in self.resting.rouse(now_s) if model.uid not in self._busy]
         known = [(model, self.facts.of(model, now_s)) for model in idle]
         turns = [(model, facts, turn(facts, self.timing)) for model, facts in known]
         for model, facts, now in turns:
@@ -164,6 +171,10 @@ class Router:
                 self._begin(model, self._take(model, now.steps, facts))
             elif (status := self._news(model, facts)) is not None:
                 self._begin(model, self.writer.tell(model, status))
+            elif (pod := self._left_behind(model, now_s)) is not None:
+                self._begin(model, self.writer.clear(model, pod))
+            else:
+                self.resting.settle(model, facts)
 
     async def _take(self, model: InferenceDeployment, steps: Sequence[Step], facts: Facts) -> None:
         for step in steps:
@@ -171,6 +182,7 @@ class Router:
 
     def _begin(self, model: InferenceDeployment, work: Coroutine[Any, Any, None]) -> None:
         self._busy.add(model.uid)
+        self.resting.disturb(model.uid)
         task = asyncio.create_task(self._finish(model, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -198,6 +210,20 @@ class Router:
             return None
         self._counted_at_s[model.uid] = facts.now_s
         return status
+
+    def _left_behind(self, model: InferenceDeployment, now_s: float) -> str | None:
+        """An activator pod that is gone and whose entry in the status is not."""
+        alive = {who.name for family in self.facts.stand_ins.values() for who in family}
+        if not alive:
+            return None
+        left = left_behind(self.facts.status(model), alive, now_s)
+        if left:
+            self._cleared_at_s = {key: at_s for key, at_s in self._cleared_at_s.items() if now_s - at_s < _CLEAR_S}
+        for pod in left:
+            if (model.uid, pod) not in self._cleared_at_s:  # an entry that somebody else wrote stays there
+                self._cleared_at_s[model.uid, pod] = now_s
+                return pod
+        return None
 
     def _start_s(self, model: InferenceDeployment) -> float | None:
         return self.facts.told.get(model.uid, Told()).expected_start_s

@@ -12,6 +12,7 @@ from lull.model.fleet import Fault
 from lull.model.plan import Decision
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, ScaleTarget
+from lull.runtime.marker import Marker
 
 _KNOWN: Final = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 _CONFLICT: Final = 409
@@ -22,6 +23,7 @@ class Scaler:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.marker = Marker(api)
         self._plurals: dict[tuple[str, str], str] = {}
 
     async def read_foreign(self, models: list[InferenceDeployment]) -> dict[Key, ForeignScale]:
@@ -37,13 +39,15 @@ class Scaler:
         """
         try:
             path = await self.path_of(model)
+            if 0 < decision.after < decision.before:
+                await self.marker.mark(model, decision.after)
             seen = await self._api.get(path)
             if seen["spec"].get("replicas", 0) != decision.before:
                 return Fault(Reason.TARGET_CHANGED, "the target's size changed while it was being decided")
             version = seen["metadata"]["resourceVersion"]
             change: dict[str, Any] = {"metadata": {"resourceVersion": version}, "spec": {"replicas": decision.after}}
-            # Who waits at the activator waits for this write.
-            await self._api.merge(path, change, lane=Lane.ROUTINE if decision.before else Lane.URGENT)
+            is_waited_for = decision.before == 0 and decision.reason is not Reason.TEMPLATE_PROOF
+            await self._api.merge(path, change, lane=Lane.URGENT if is_waited_for else Lane.ROUTINE)
         except Refused as error:
             if error.status == _CONFLICT:
                 return Fault(Reason.TARGET_CHANGED, "the target changed while it was being decided")

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from lull.adapters.api import Api, path_of
+from lull.adapters.holds import read_last_awake
 from lull.adapters.lease import Lease
 from lull.adapters.objects import read_pod
 from lull.decide.leadership import Terms
@@ -84,7 +85,7 @@ class Waking:
             size = int((await self._api.get(path))["spec"].get("replicas") or 0)
             if not _sleeps(body, size):
                 return None
-            replicas = size or awake_size(model)
+            replicas = size or awake_size(model, read_last_awake(body.get("status") or {}).replicas)
             if size and not await self._is_roused(model, path):
                 # Its server cannot be woken from here; another pod comes up awake.
                 await self._api.merge(path, {"spec": {"replicas": 0}})
@@ -168,9 +169,9 @@ class Waking:
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def awake_size(model: InferenceDeployment) -> int:
-    """Replicas to wake a model with: its lower bound, and one at least. Nothing remembers how many it had."""
-    return max(1, model.spec.min_replicas)
+def awake_size(model: InferenceDeployment, before: int | None) -> int:
+    """Replicas to wake a model with: what it had when it was last awake, where that is known, within its bounds."""
+    return min(max(1, model.spec.min_replicas, before or 0), max(1, model.spec.max_replicas))
 
 
 def _sleeps(body: dict[str, Any], size: int) -> bool:
