@@ -374,6 +374,7 @@ def test_operator_and_activator_may_do_this_and_nothing_else(rendered: list[dict
             ("apps", "statefulsets/scale", "patch"),
         },
         "mark": {("", "pods", "patch")},
+        "rest": {("", "pods", "patch")},
         "report": {("lull.dev", "inferencedeployments/status", "patch"), ("", "events", "create")},
         "hold": {
             *(("lull.dev", "inferencedeployments", verb) for verb in ("get", "list", "watch")),
@@ -414,6 +415,7 @@ def test_nothing_adopted_means_no_role_for_it() -> None:
         "hold",
         "route",
         "mark",
+        "rest",
     }
 
 

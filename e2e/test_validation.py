@@ -129,6 +129,15 @@ BAD = {
         ["must not set lull.dev/model"],
     ),
     "unknown way to sleep": (setting("scaleToZero.mode", "Auto"), ["spec.scaleToZero.mode", "Recommend", "Enforce"]),
+    "asleep in the pod of a server that cannot": (
+        setting("scaleToZero.doze", "Enforce"),
+        ["spec.scaleToZero.doze needs spec.server.runtime vllm"],
+    ),
+    "unknown way to sleep in the pod": (setting("scaleToZero.doze", "Deep"), ["spec.scaleToZero.doze", "Recommend"]),
+    "our label of who is awake": (
+        setting("template.metadata.labels", {"lull.dev/awake": "true"}),
+        ["must not set lull.dev/awake"],
+    ),
     "asleep in no time": (setting("scaleToZero.idle", "5s"), ["spec.scaleToZero.idle must lie between 10s and 168h"]),
     "idle in words": (setting("scaleToZero.idle", "soon"), ["spec.scaleToZero.idle"]),
     "held for too long": (

@@ -14,6 +14,7 @@ from lull.briefing import Briefing, brief
 from lull.briefing import mode_of as mode_of
 from lull.decide.awake import last_awake
 from lull.decide.conditions import conditions, unreadable_conditions
+from lull.decide.dozing import Dozing, Outlook, doze, no_doze
 from lull.decide.engine import decide
 from lull.decide.facts import Facts, gather
 from lull.decide.provision import Advice, misses_s
@@ -24,7 +25,8 @@ from lull.forecast.experts import Expert
 from lull.foresight import foresee, look
 from lull.lessons import observe, teach, unseen
 from lull.memory import Memory
-from lull.model.arrays import I64, Bools
+from lull.model.arrays import I64, Bools, running_maximum
+from lull.model.doze import Rung
 from lull.model.fleet import Demand, ModelView, Snapshot
 from lull.model.plan import Decision, Foreseen, ModelPlan, Plan, Trail
 from lull.model.route import Wish
@@ -48,10 +50,11 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     """
     briefing = brief(snapshot, memory, settings, now_s)
     advice = _advice(briefing)
-    resting = rest(briefing.seen, _quiet(briefing, advice))
-    facts = _facts(briefing, advice, resting)
+    quiet = _quiet(briefing, advice)
+    dozing = _dozing(briefing, rest(briefing.seen, quiet), quiet)
+    facts = _facts(briefing, advice, dozing.rest)
     decisions, trail = _decided(briefing, facts)
-    plans = _undecided(snapshot, settings, now_s) | _planned(briefing, decisions, advice, resting)
+    plans = _undecided(snapshot, settings, now_s) | _planned(briefing, decisions, advice, dozing)
     lost = unseen(snapshot)
     return Plan(now_s, plans, observation=observe(facts, lost), lesson=teach(briefing, facts, lost), trail=trail)
 
@@ -80,7 +83,7 @@ def _quiet(briefing: Briefing, advice: Advice) -> Quiet:
     known_for_s = now_s - memory.history.known_since_s(briefing.uids, now_s)
     since_need_s = np.full(len(seen), np.inf)
     since_need_s[at >= 0] = memory.accounts.gap_s[0, at[at >= 0]]
-    ready_since_s = [np.nan if model.target is None else _or_nan(model.target.ready_since_s) for model in seen]
+    ready_since_s = [_ready_since_s(model) for model in seen]
     return Quiet(
         # What is being worked on needs its replica, though nothing arrives and nothing waits.
         need_exact=np.where(_is_working(seen), np.fmax(briefing.need_exact, _SOME), briefing.need_exact),
@@ -128,30 +131,71 @@ def _decided(briefing: Briefing, facts: Facts) -> tuple[list[Decision], Trail]:
     )
 
 
-def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, resting: Rest) -> dict[Key, ModelPlan]:
+def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, dozing: Dozing) -> dict[Key, ModelPlan]:
     """All that was concluded of each model that has a target."""
-    now_s, plans = briefing.now_s, {}
+    now_s, plans, resting = briefing.now_s, {}, dozing.rest
     known_s_ago = now_s - briefing.memory.history.known_at_s(briefing.uids)
     startups = briefing.memory.startups(briefing.at)
     for i, (model, mode) in enumerate(zip(briefing.seen, briefing.modes, strict=True)):
         demand = _demand(model, briefing.load, i, known_s_ago[i])
-        has_capacity = bool(briefing.able.is_known[i])
+        rung = _rung(decisions[i], Rung(int(dozing.rung[i])), may=bool(dozing.is_doer[i]))
         plans[model.key] = ModelPlan(
             model.key,
             mode,
             decisions[i],
             demand,
             _foreseen(briefing, advice, i),
-            conditions(model, mode, demand.age_s, now_s=now_s, has_capacity=has_capacity, sleep=resting.why[i]),
-            wish=_wish(decisions[i], is_sleeper=bool(resting.is_sleeper[i])),
+            conditions(
+                model,
+                mode,
+                demand.age_s,
+                now_s=now_s,
+                has_capacity=bool(briefing.able.is_known[i]),
+                sleep=resting.why[i],
+                doze=dozing.why[i],
+            ),
+            rung=rung,
+            wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),
             startup=startups[i],
             last_awake=last_awake(model),
+            wake_s=_known(dozing.wake_s[i]) if rung.is_doze else None,
         )
     return plans
 
 
-def _wish(decision: Decision, *, is_sleeper: bool) -> Wish:
-    return Wish.ASLEEP if is_sleeper and decision.is_enforced and decision.after == 0 else Wish.AWAKE
+def _ready_since_s(model: ModelView) -> float:
+    """Since when the oldest replica has served; one whose server was woken in its pod is as young as that."""
+    ready_s = np.nan if model.target is None else _or_nan(model.target.ready_since_s)
+    if model.doze is None or model.is_dozing or model.doze.since_s is None:
+        return ready_s
+    return max(ready_s, model.doze.since_s)
+
+
+def _dozing(briefing: Briefing, resting: Rest, quiet: Quiet) -> Dozing:
+    """Where each model rests; most fleets have none that could do so with its pod in place."""
+    seen, at, forecast, memory = briefing.seen, briefing.at, briefing.forecast, briefing.memory
+    if not any(model.doze is not None for model in seen):
+        return no_doze(resting)
+    chance, horizons_s = np.full((1, len(seen)), np.nan), np.ones(1)
+    if forecast is not None:
+        horizons_s = forecast.horizons_s
+        chance = np.full((len(horizons_s), len(seen)), np.nan)
+        chance[:, at >= 0] = running_maximum(forecast.busy_chance[:, at[at >= 0]].astype(np.float64))
+    return doze(seen, resting, quiet, briefing.costs, memory.rests.known(at), Outlook(chance, horizons_s))
+
+
+def _rung(decision: Decision, chosen: Rung, *, may: bool) -> Rung:
+    """Where the replica shall rest; the size that the guards left has the last word."""
+    if not decision.is_enforced:
+        return Rung.AWAKE
+    if decision.after == 0:
+        return Rung.GONE
+    return chosen if may and decision.before == decision.after == 1 else Rung.AWAKE
+
+
+def _wish(decision: Decision, rung: Rung, *, is_sleeper: bool, is_dozing: bool) -> Wish:
+    rests = rung.is_doze or (rung is Rung.GONE and (is_dozing or (is_sleeper and decision.after == 0)))
+    return Wish.ASLEEP if rests else Wish.AWAKE
 
 
 def _foreseen(briefing: Briefing, advice: Advice, i: int) -> Foreseen | None:

@@ -15,10 +15,12 @@ from lull.decide.accounts import Accounts
 from lull.decide.prices import Prices, Took
 from lull.forecast.capacity import Capacities
 from lull.forecast.forecaster import Forecaster
+from lull.forecast.rests import Rests
 from lull.forecast.starts import StartTimes
 from lull.model.arrays import F64, I64, Bools
 from lull.model.columns import Columns, place, widen
 from lull.model.costs import Lesson
+from lull.model.doze import Rung
 from lull.model.history import History
 from lull.model.learned import Learned
 from lull.model.start import Start, Startup
@@ -44,6 +46,7 @@ class Memory:
         self.prices = Prices(0)
         self.capacities = Capacities(0)
         self.learned = Learned.nothing()
+        self.rests = Rests(0)
         self.starts = StartTimes(0, prior_s=cold_start_s)
         self._unseen = StartTimes(1, prior_s=cold_start_s)
         self._step_s = step_s
@@ -119,6 +122,21 @@ class Memory:
             for known, column, half, nearly in rows
         ]
 
+    def learn_rests(self, wakes: Sequence[tuple[str, Rung, float]], powers: Sequence[tuple[str, Rung, float]]) -> None:
+        """Takes in wakes, in seconds, and what idle replicas drew, in watts, by uid and rung."""
+        there = {uid: int(self.columns.find([uid])[0]) for uid, _, _ in (*wakes, *powers) if uid in self.columns}
+        self.rests.learn_wakes([(there[uid], level, took_s) for uid, level, took_s in wakes if uid in there])
+        for uid, rung, power_w in powers:
+            if uid in there:
+                self.rests.learn_power(there[uid], rung, power_w)
+
+    def quiet_s(self, uid: str, now_s: float) -> float:
+        """Seconds since anything was wanted of a model, as far back as is known; 0 of one of which nothing is."""
+        if uid not in self.columns:
+            return 0.0
+        gap_s = float(self.accounts.gap_s[0, self.columns.find([uid])[0]])
+        return min(gap_s, now_s - float(self.history.known_since_s([uid], now_s)[0]))
+
     def expected_start_s(self, at: I64) -> F64:
         """Mean seconds of a start of the models in those columns, (N,); -1 = one of which nothing is known."""
         return np.append(self.starts.expected_s, self._unseen.expected_s)[at]
@@ -185,6 +203,7 @@ class Memory:
         widen(self.accounts, Accounts(lacking))
         widen(self.prices, Prices(lacking))
         self.starts.resize(width)
+        self.rests.resize(width)
         self.capacities.resize(width)
         for name in _GATHERED:
             setattr(self, name, np.append(getattr(self, name), np.zeros(lacking)))
@@ -196,6 +215,7 @@ class Memory:
         place(self.accounts, at, Accounts(1))
         place(self.prices, at, Prices(1))
         self.starts.forget(at)
+        self.rests.forget(at)
         self.capacities.forget(at)
         for name in _GATHERED:
             getattr(self, name)[at] = 0.0

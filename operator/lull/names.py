@@ -23,6 +23,13 @@ LABEL_SERVICE: Final = "kubernetes.io/service-name"
 
 LABEL_SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 
+LABEL_AWAKE: Final = "lull.dev/awake"
+"""On pods whose server can sleep: "true" from their template, and "false" while Lull rests them. A Service that selects
+by "true" leaves those out; a pod that nobody touched is in it."""
+
+ANNOTATION_DOZE: Final = "lull.dev/doze"
+"""On a pod that Lull took out of its Service so: how it is woken, as ``model.doze.Mark`` writes it."""
+
 ANNOTATION_APPLIED: Final = "lull.dev/applied"
 """On owned objects: digest of the manifest that was applied last."""
 

@@ -311,6 +311,21 @@ def test_zero_is_opt_in_and_a_request_waits_a_minute() -> None:
     assert (sleep.ignore.paths, sleep.ignore.user_agents, sleep.allow_long_start) == (None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("mode", "asked", "done"),
+    [
+        ("Enforce", "Enforce", "Enforce"),
+        ("Enforce", "Recommend", "Recommend"),
+        ("Recommend", "Enforce", "Recommend"),
+        ("Off", "Enforce", "Off"),
+        ("Enforce", "Off", "Off"),
+    ],
+)
+def test_sleep_in_the_pod_goes_no_further_than_sleep(mode: str, asked: str, done: str) -> None:
+    server = {"runtime": "vllm", "modelName": "m"}
+    assert a_model(server=server, scaleToZero={"mode": mode, "doze": asked}).doze == done
+
+
 def test_what_is_ignored_is_told_apart_from_what_is_not_said() -> None:
     """An empty list says that everything wakes; an absent one leaves it to Lull."""
     ignore = a_model(scaleToZero={"ignore": {"paths": [], "userAgents": ["curl/*"]}}).spec.scale_to_zero.ignore
@@ -406,6 +421,7 @@ def test_a_share_may_wait_for_a_wake(told: object, share: float) -> None:
         pytest.param(a_spec(minReplicas=3, maxReplicas=2), "minReplicas", id="bounds turned around"),
         pytest.param(a_spec(minReplicas=0), "minReplicas", id="a minimum of nothing"),
         pytest.param(a_spec(scaleToZero={"mode": "Auto"}), "mode", id="an unknown way to sleep"),
+        pytest.param(a_spec(scaleToZero={"doze": "Enforce"}), "doze", id="asleep in the pod of a server that cannot"),
         pytest.param(a_spec(scaleToZero={"idle": "5s"}), "scaleToZero.idle", id="asleep in no time"),
         pytest.param(a_spec(scaleToZero={"idle": "200h"}), "scaleToZero.idle", id="idle for weeks"),
         pytest.param(a_spec(scaleToZero={"holdTimeout": "0s"}), "scaleToZero.holdTimeout", id="held for no time"),

@@ -26,6 +26,7 @@ from lull.model.costs import Lesson
 from lull.model.fleet import Fault
 from lull.model.plan import ModelPlan
 from lull.model.spec import Key
+from lull.runtime.dozer import Dozer
 from lull.runtime.loop import Loop
 from lull.runtime.reporter import Reporter
 from lull.runtime.router import Router
@@ -76,16 +77,19 @@ class World:
 
     def _loop(self, api: Api, url: str) -> Loop:
         settings = some_settings(prometheus_url=url, prometheus_timeout_s=5.0, **self.settings)
+        router = Router(api, self.mirror, None, settings, lambda: self.now_s)  # type: ignore[arg-type]
+        scaler = Scaler(api)
         loop = Loop(
             settings=settings,
             mirror=self.mirror,
             prometheus=Prometheus(url, settings.prometheus_timeout_s),
             upkeep=Upkeep(api, self.mirror, settings),
-            scaler=Scaler(api),
+            scaler=scaler,
             reporter=Reporter(api, self.mirror, settings.status_refresh_s),
             exposition=Exposition(api),
             wake=asyncio.Event(),
-            router=Router(api, self.mirror, None, settings, lambda: self.now_s),  # type: ignore[arg-type]
+            router=router,
+            dozer=Dozer(api, self.mirror, None, router, scaler, lambda: self.now_s),  # type: ignore[arg-type]
         )
         self.loops.append(loop)
         return loop

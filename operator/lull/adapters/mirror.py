@@ -80,6 +80,8 @@ class Mirror:
         self.services: dict[Key, Service] = {}
         self.autoscalers: dict[Kind, dict[Key, Autoscaler]] = {Kind.HPA: {}, Kind.SCALED_OBJECT: {}}
         self.heard_at_s: dict[Kind, float] = {}
+        self.resting: set[Key] = set()
+        """Pods that Lull took out of their Service."""
         self.slices: dict[Key, Slice] = {}
         self._slices_of: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, dict[Key, tuple[Pod, float]]] = {}
@@ -222,6 +224,8 @@ class Mirror:
             self._marked.add(key)
         else:
             self._marked.discard(key)
+        if pod.mark is not None and not pod.is_listed:
+            self.resting.add(key)
         if pod.hindrance is not None and (before is None or before.hindrance is None):
             self.on_obstacle(key.namespace)
 
@@ -268,6 +272,7 @@ class Mirror:
         self._gone[namespace] = kept | {pod.key: (pod, now_s)}
 
     def _unlabel(self, key: Key) -> None:
+        self.resting.discard(key)
         if pod := self.pods.get(key):
             for name, value in pod.labels.items():
                 index = (key.namespace, name, value)

@@ -11,10 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from lull.adapters.hindrances import read_hindrance, read_refusal
+from lull.model.doze import Mark
 from lull.model.hindrance import Hindrance
 from lull.model.route import ServicePort, ServiceShape
 from lull.model.spec import Key
-from lull.names import ANNOTATION_DELETION_COST, ANNOTATION_MARK
+from lull.names import ANNOTATION_DELETION_COST, ANNOTATION_DOZE, ANNOTATION_MARK, LABEL_AWAKE
 
 Body = Mapping[str, Any]
 
@@ -58,12 +59,19 @@ class Pod:
     """Whether a service mesh's proxy takes its traffic."""
     hindrance: Hindrance | None = None
     """What keeps it from starting, if anything is known."""
+    mark: Mark | None = None
+    """How its server is woken, where Lull took it out of its Service to rest."""
     replica_set: str | None = None
     """Uid of the ReplicaSet that made it; None = something else did."""
     is_marked: bool = False
     """Whether Lull gave it a deletion cost."""
     is_priced: bool = False
     """Whether somebody else did."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a Service that leaves out resting pods selects it, as far as the label for that goes."""
+        return self.labels.get(LABEL_AWAKE) == "true"
 
     @property
     def is_active(self) -> bool:
@@ -146,6 +154,7 @@ def read_pod(body: Body) -> Pod:
         has_init=bool(spec.get("initContainers")),
         has_mesh=any(c.get("name") in _PROXIES for c in (*containers, *(spec.get("initContainers") or ()))),
         hindrance=read_hindrance(status),
+        mark=Mark.parse((metadata.get("annotations") or {}).get(ANNOTATION_DOZE) or ""),
         replica_set=_maker(metadata),
         is_marked=cost is not None and cost == mark,
         is_priced=cost is not None and cost != mark,

@@ -13,13 +13,16 @@ from lull.adapters.holds import read_hold, read_last_awake, read_waiting
 from lull.adapters.mirror import Kind, Mirror
 from lull.adapters.objects import Pod, Workload
 from lull.adapters.telemetry import Pods
-from lull.model.fleet import Fault, ModelView, Signals, Snapshot, Target, Unreadable
+from lull.model.fleet import Doze, Fault, ModelView, Signals, Snapshot, Target, Unreadable
 from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import HoldState
 from lull.model.spec import InferenceDeployment, Key
+from lull.names import LABEL_AWAKE
 
 TargetId = tuple[str, str, str]
+
+NO_DOZES: Final[Mapping[str, Doze]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def snapshot_of(
     now_s: float,
     *,
     portless: Collection[str] = (),
+    dozes: Mapping[str, Doze] = NO_DOZES,
 ) -> Snapshot:
     """Everything that was seen of the models that were located, as one frozen value.
 
@@ -75,6 +79,7 @@ def snapshot_of(
         scale_faults: why the API server refused their last change of size.
         now_s: seconds since 1970.
         portless: uids of models for which the activator has no port left.
+        dozes: what is known of rest with pods in place, by uid.
     """
     models = [model for model in mirror.models.values() if isinstance(model, InferenceDeployment)]
     chosen = sorted((model for model in models if model.key in located), key=lambda m: m.key)
@@ -88,11 +93,13 @@ def snapshot_of(
         is_held = hold is not None and hold.state is HoldState.ATTACHED
         waiting = read_waiting(status, now_s).held
         holder = holders[_target_id(model)]
+        doze = dozes.get(model.uid)
+        is_asleep = not at.replicas or (doze is not None and doze.rung.is_doze)
         views.append(
             ModelView(
                 deployment=model,
                 target=_target(at),
-                signals=_held(waiting) if is_held and not at.replicas else signals.get(model.key, _UNMEASURED),
+                signals=_held(waiting) if is_held and is_asleep else signals.get(model.key, _UNMEASURED),
                 holder=holder.key if holder is not model else None,
                 contenders=contenders.get(_target_id(model), ()),
                 scale_fault=scale_faults.get(model.key),
@@ -104,6 +111,7 @@ def snapshot_of(
                 attempts=_attempts(at),
                 refusal=at.workload.refusal if at.workload else None,
                 last_awake=read_last_awake(status),
+                doze=doze,
             )
         )
     return Snapshot(tuple(views), tuple(model for model in mirror.models.values() if isinstance(model, Unreadable)))
@@ -206,7 +214,9 @@ def _service_faults(mirror: Mirror, model: InferenceDeployment, at: Located) -> 
     if service is None:
         message = f"spec.serviceRef names Service {name!r}, which is not in {model.key.namespace}; create or rename it"
         return (Fault(Reason.SERVICE_NOT_FOUND, message),)
-    selected = {pod.key for pod in mirror.pods_of(model.key.namespace, {"matchLabels": service.selector})}
+    # What rests is left out for now, and is of the Service all the same.
+    selector = {name: value for name, value in service.selector.items() if name != LABEL_AWAKE}
+    selected = {pod.key for pod in mirror.pods_of(model.key.namespace, {"matchLabels": selector})}
     if at.pods.live and not selected & {pod.key for pod in at.pods.live}:
         message = (
             f"Service {name!r} selects none of the pods of {model.target}; correct its selector or spec.serviceRef"

@@ -22,6 +22,7 @@ def conditions(
     now_s: float,
     has_capacity: bool = False,
     sleep: Reason | None = None,
+    doze: Reason | None = None,
 ) -> tuple[Condition, ...]:
     """All conditions of one model.
 
@@ -32,6 +33,7 @@ def conditions(
         now_s: seconds since 1970.
         has_capacity: whether it is known what a replica can do; told where the spec does not say it.
         sleep: why the model may sleep, or may not; None where sleep is off.
+        doze: whether its server can sleep in its pod; None where nobody asks for that.
     """
     hindrance = _hindrance(model, now_s)
     found = [_ready(model, hindrance), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
@@ -43,6 +45,8 @@ def conditions(
         found.append(_route_supported(model.front))
     if sleep is not None:
         found += [_active(model, hindrance), _sleep_allowed(model, sleep)]
+    if doze is not None:
+        found.append(_doze_supported(model, doze))
     return tuple(found)
 
 
@@ -85,6 +89,9 @@ def _ready(model: ModelView, hindrance: Fault | None) -> Condition:
     if target is None or fault is not None:
         fault = fault or _no_target(model)
         return Condition(ConditionType.READY, ConditionStatus.FALSE, fault.reason, fault.message)
+    if model.is_dozing and model.is_held:
+        message = "its server sleeps in its pod; requests wait at the activator and wake it"
+        return Condition(ConditionType.READY, ConditionStatus.TRUE, Reason.DOZING, message)
     if target.replicas == 0 and model.is_held:
         message = "no replica runs; requests wait at the activator and wake the model"
         return Condition(ConditionType.READY, ConditionStatus.TRUE, Reason.ASLEEP, message)
@@ -116,6 +123,10 @@ def _active(model: ModelView, hindrance: Fault | None) -> Condition:
         waiting = f"{model.waiting} requests wait" if model.waiting else "nothing waits"
         message = f"no replica runs; {waiting} at the activator"
         return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.ASLEEP, message)
+    if model.is_dozing:
+        waiting = f"{model.waiting} requests wait" if model.waiting else "nothing waits"
+        message = f"its server sleeps in its pod; {waiting} at the activator"
+        return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, Reason.DOZING, message)
     if hindrance is not None:
         return Condition(ConditionType.ACTIVE, ConditionStatus.FALSE, hindrance.reason, hindrance.message)
     if target is None or target.ready == 0:
@@ -126,14 +137,32 @@ def _active(model: ModelView, hindrance: Fault | None) -> Condition:
 
 def _sleep_allowed(model: ModelView, reason: Reason) -> Condition:
     rule = model.deployment.spec.scale_to_zero
-    may = reason in (Reason.MAY_SLEEP, Reason.ASLEEP)
+    may = reason in (Reason.MAY_SLEEP, Reason.ASLEEP, Reason.DOZING)
     text = _SLEEP.get(reason, "requests could not wait for a start: see RouteSupported")
     only = "; scaleToZero.mode is Recommend, so it stays awake" if may and rule.mode is SleepMode.RECOMMEND else ""
     status = ConditionStatus.TRUE if may else ConditionStatus.FALSE
     return Condition(ConditionType.SLEEP_ALLOWED, status, reason, f"{text}{only}")
 
 
+def _doze_supported(model: ModelView, reason: Reason) -> Condition:
+    fault = model.doze.fault if model.doze is not None else None
+    if reason is Reason.DOZING:
+        return Condition(ConditionType.DOZE_SUPPORTED, ConditionStatus.TRUE, reason, "its server sleeps in its pod")
+    if fault is not None:
+        message = f"{fault.message}; until then its server stays awake, or its pod goes"
+        return Condition(ConditionType.DOZE_SUPPORTED, ConditionStatus.FALSE, fault.reason, message)
+    if reason is Reason.POWER_UNKNOWN:
+        message = (
+            "its server can sleep in its pod, and nobody knows what it draws there, so that counts as no saving; "
+            "where DCGM exporter tells the power of its GPUs, it is tried and measured"
+        )
+        return Condition(ConditionType.DOZE_SUPPORTED, ConditionStatus.UNKNOWN, reason, message)
+    message = "its server sleeps in its pod where that pays more than to stay awake, or to go"
+    return Condition(ConditionType.DOZE_SUPPORTED, ConditionStatus.TRUE, reason, message)
+
+
 _SLEEP: Final = {
+    Reason.DOZING: "nothing is wanted, and its server rests in its pod, which pays more than to have it go",
     Reason.ASLEEP: "it sleeps",
     Reason.MAY_SLEEP: "nothing has been wanted for long enough, and a start is within the hold",
     Reason.START_EXCEEDS_HOLD: "nearly all starts are done only after spec.scaleToZero.holdTimeout, so requests would "

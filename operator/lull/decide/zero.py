@@ -77,7 +77,7 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     rules = [model.deployment.spec.scale_to_zero for model in models]
     mode = np.array([rule.mode for rule in rules], dtype=object)
     idle_s = np.array([np.nan if rule.idle is None else float(rule.idle) for rule in rules])
-    is_asleep = np.array([model.target is not None and model.target.replicas == 0 for model in models], dtype=bool)
+    is_asleep = np.array([model.is_asleep for model in models], dtype=bool)
     is_off = mode == SleepMode.OFF
     lasting = _lasting(models, quiet, idle_s, is_asleep)
     passing = _passing(quiet, idle_s)

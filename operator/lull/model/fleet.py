@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lull.model.doze import Rung
 from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import Front
@@ -96,6 +97,21 @@ class LastAwake:
 
 
 @dataclass(frozen=True, slots=True)
+class Doze:
+    """A model's rest with its pod in place; see ``model.doze``."""
+
+    rung: Rung = Rung.AWAKE
+    """Where it is: a level as soon as its only pod is out of the Service for it."""
+    fault: Fault | None = None
+    """Why it cannot rest so."""
+    power_w: float | None = None
+    """Mean power of its accelerators over the rate window; None = unknown."""
+    since_s: float | None = None
+    """Since when it has been there: at rest since its server was seen asleep, awake since it was given back to its
+    Service. None = it is on its way to rest, or was awake before anybody watched."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
     """One InferenceDeployment and all that was seen around it."""
 
@@ -123,11 +139,23 @@ class ModelView:
     refusal: str | None = None
     """Why the API server refuses to make pods of the target; None = it does not, as far as is known."""
     last_awake: LastAwake = LastAwake()
+    doze: Doze | None = None
+    """What is known of its rest with the pod in place; None where the spec does not ask for that."""
 
     @property
     def key(self) -> Key:
         """Who it is."""
         return self.deployment.key
+
+    @property
+    def is_dozing(self) -> bool:
+        """Whether it rests with its pod in place."""
+        return self.doze is not None and self.doze.rung.is_doze
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it rests, in its pod or without one."""
+        return self.is_dozing or (self.target is not None and self.target.replicas == 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from math import isfinite
 
 from lull.model.arrays import F64, I64, Objects
 from lull.model.costs import Lesson
+from lull.model.doze import Rung
 from lull.model.fleet import Demand, LastAwake
 from lull.model.history import Observation
 from lull.model.reason import Reason
@@ -44,6 +45,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     SCALING_ACTIVE = "ScalingActive"
     METRICS_AVAILABLE = "MetricsAvailable"
+    DOZE_SUPPORTED = "DozeSupported"
     CAPACITY_KNOWN = "CapacityKnown"
     DRAIN_MISSING = "DrainMissing"
     ROUTE_SUPPORTED = "RouteSupported"
@@ -99,8 +101,12 @@ class ModelPlan:
     foreseen: Foreseen | None
     """None while nothing can be said, or with prediction Off."""
     conditions: tuple[Condition, ...]
+    rung: Rung = Rung.AWAKE
+    """Where its replica shall rest, where it may."""
     wish: Wish | None = None
     """Whether the model shall be awake; None = nothing is known of its target."""
+    wake_s: float | None = None
+    """Seconds within which nearly all wakes from a rest in its pod are done; None = it does not rest there."""
     startup: Startup | None = None
     """How long it takes to start; None = unknown."""
     last_awake: LastAwake | None = None

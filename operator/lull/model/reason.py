@@ -120,6 +120,26 @@ class Reason(StrEnum):
     QUIET_TOO_SHORT = "QuietTooShort"
     """Nothing has been wanted, but not for long enough."""
 
+    # Rest with the pod in place.
+    DOZING = "Dozing"
+    """The server sleeps and its pod stays; requests wait at the activator and wake it within seconds."""
+    MAY_DOZE = "MayDoze"
+    """The server can be put to sleep in its pod."""
+    SLEEP_MODE_OFF = "SleepModeOff"
+    """The server does not offer to sleep."""
+    SERVER_TOO_OLD = "ServerTooOld"
+    """The server is of a version that a request may crash while it sleeps."""
+    SERVER_SILENT = "ServerSilent"
+    """The server gave no answer about its sleep that could be used."""
+    SERVER_PORT_UNKNOWN = "ServerPortUnknown"
+    """The spec names no HTTP port of the server, where it could be told to sleep."""
+    AWAKE_LABEL_MISSING = "AwakeLabelMissing"
+    """The Service does not leave out pods whose server sleeps."""
+    DOZE_FAILED = "DozeFailed"
+    """The server did not sleep or wake as it was told, and is left alone for a while."""
+    POWER_UNKNOWN = "PowerUnknown"
+    """Nobody knows what a sleeping server draws, so its sleep counts as no saving."""
+
     # Routes: who answers.
     ROUTABLE = "Routable"
     """Others can answer the Service in the pods' place."""

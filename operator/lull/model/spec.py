@@ -202,6 +202,8 @@ class ScaleToZero(_Struct, frozen=True):
     """Whether and how the model sleeps."""
 
     mode: SleepMode = SleepMode.OFF
+    doze: SleepMode = SleepMode.OFF
+    """What may be done to a server that can sleep with its pod in place, below ``mode``."""
     idle: Seconds | None = None
     """None = learned."""
     hold_timeout: Seconds = Seconds(60.0)
@@ -257,6 +259,12 @@ class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
     def is_owner(self) -> bool:
         """Whether Lull owns the workload, rather than having adopted it."""
         return self.spec.template is not None
+
+    @property
+    def doze(self) -> SleepMode:
+        """What may be done to its server's sleep."""
+        rule = self.spec.scale_to_zero
+        return min(rule.mode, rule.doze, key=list(SleepMode).index)
 
     @property
     def service_name(self) -> str | None:
@@ -327,6 +335,9 @@ def _fault_of(spec: Spec) -> str | None:
         ),
         "spec.scaleToZero.idle must lie between 10s and 168h": (
             spec.scale_to_zero.idle is None or 10.0 <= spec.scale_to_zero.idle <= 604_800.0
+        ),
+        "spec.scaleToZero.doze needs spec.server.runtime vllm": (
+            spec.scale_to_zero.doze is SleepMode.OFF or spec.server.runtime is Runtime.VLLM
         ),
         "spec.minReplicas must be at least 1 and at most spec.maxReplicas": 1 <= spec.min_replicas <= spec.max_replicas,
         "spec.server.queries and spec.server.modelName: generic needs the first, the others the second": (

@@ -16,8 +16,8 @@ from urllib.parse import quote
 import msgspec
 
 from lull.errors import SpecError
-from lull.model.spec import TOKEN_RUNTIMES, InferenceDeployment, Port, Role, Runtime
-from lull.names import ANNOTATION_APPLIED, API_VERSION, KIND, LABEL_MANAGED_BY, LABEL_MODEL
+from lull.model.spec import TOKEN_RUNTIMES, InferenceDeployment, Port, Role, Runtime, SleepMode
+from lull.names import ANNOTATION_APPLIED, API_VERSION, KIND, LABEL_AWAKE, LABEL_MANAGED_BY, LABEL_MODEL
 
 Manifest = dict[str, Any]
 
@@ -31,8 +31,15 @@ _QUEUE_PAUSES: Final = {Runtime.MLSERVER: 4.0}
 were answered), so its pause must outlast its queue; Triton finishes what it has."""
 
 
-def manifests(deployment: InferenceDeployment, drain_pause_s: float) -> tuple[Manifest, ...]:
+def manifests(
+    deployment: InferenceDeployment, drain_pause_s: float, *, awake_only: bool = False
+) -> tuple[Manifest, ...]:
     """Everything Lull owns for this object; nothing when it adopted its target.
+
+    Args:
+        deployment: the object.
+        drain_pause_s: seconds for which kube-proxies may still send to a pod that was told to stop.
+        awake_only: whether the Service leaves out pods whose server sleeps; all pods must carry the label by then.
 
     Raises:
         SpecError: when the template has a shape that no pod has; the API server passes a template's fields unseen.
@@ -44,7 +51,7 @@ def manifests(deployment: InferenceDeployment, drain_pause_s: float) -> tuple[Ma
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise SpecError(f"spec.template is no pod template ({error}); compare it with a Deployment's") from error
     if deployment.spec.service_ref is None:
-        owned.append(_service(deployment))
+        owned.append(_service(deployment, awake_only=awake_only))
     return tuple(_signed(manifest) for manifest in owned)
 
 
@@ -80,7 +87,8 @@ def pause_s(deployment: InferenceDeployment, drain_pause_s: float) -> int:
 def _deployment(deployment: InferenceDeployment, drain_pause_s: float) -> Manifest:
     template = copy.deepcopy(deployment.spec.template or {})
     metadata = template["metadata"] = template.get("metadata") or {}
-    metadata["labels"] = {**(metadata.get("labels") or {}), **_selector(deployment)}
+    awake = {LABEL_AWAKE: "true"} if deployment.doze is SleepMode.ENFORCE else {}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **_selector(deployment), **awake}
     pause = pause_s(deployment, drain_pause_s)
     pod = template["spec"]
     container = _serving_container(pod["containers"], deployment.spec.server.ports)
@@ -106,7 +114,7 @@ def _deployment(deployment: InferenceDeployment, drain_pause_s: float) -> Manife
     }
 
 
-def _service(deployment: InferenceDeployment) -> Manifest:
+def _service(deployment: InferenceDeployment, *, awake_only: bool) -> Manifest:
     ports = [
         {"name": p.name, "port": p.port, "targetPort": p.port, "protocol": "TCP", "appProtocol": _APP_PROTOCOL[p.role]}
         for p in deployment.spec.server.ports
@@ -115,7 +123,7 @@ def _service(deployment: InferenceDeployment) -> Manifest:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(deployment),
-        "spec": {"selector": _selector(deployment), "ports": ports},
+        "spec": {"selector": _selector(deployment) | ({LABEL_AWAKE: "true"} if awake_only else {}), "ports": ports},
     }
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lull.adapters.exposition import Exposition
 from lull.adapters.holds import read_waiting
 from lull.adapters.mirror import Mirror
 from lull.adapters.objects import Pod
+from lull.adapters.power import read_power
 from lull.adapters.prometheus import Prometheus
 from lull.adapters.snapshot import Located, is_watched, locate, snapshot_of
 from lull.adapters.startups import Startups
@@ -25,12 +27,14 @@ from lull.adapters.telemetry import read_signals
 from lull.cycle import plan_cycle
 from lull.decide.hinder import PATIENCE_S
 from lull.memory import Memory
-from lull.model.fleet import Fault, Snapshot
+from lull.model.doze import Rung
+from lull.model.fleet import Doze, Fault, Snapshot
 from lull.model.history import History
 from lull.model.plan import ModelPlan, Plan
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, Runtime
 from lull.runtime.backfill import Backfill
+from lull.runtime.dozer import Dozer
 from lull.runtime.reporter import Reporter
 from lull.runtime.router import Router
 from lull.runtime.scaler import Scaler
@@ -52,6 +56,9 @@ _PodsOf = Mapping[str, Sequence[Pod]]
 """Live pods by the uid of their model."""
 
 _LOOK_BACK_EVERY_S: Final = 30.0
+
+_SCRAPED_S: Final = 15.0
+"""Seconds by which the newest sample of a meter may be late."""
 
 _SOONEST_S: Final = 1.0
 """Fewest seconds between two rounds, however often specs change."""
@@ -76,6 +83,7 @@ class Loop:
     exposition: Exposition
     wake: asyncio.Event
     router: Router
+    dozer: Dozer
     clock: Callable[[], float] = field(default_factory=steady_clock)
     finished_at_s: float | None = None
     """When the latest round ended, by ``clock``."""
@@ -149,7 +157,8 @@ class Loop:
         asleep = {key: at for key, at in located.items() if at.replicas == 0}
         if not asleep:
             return
-        snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s, portless=self.router.portless)
+        portless = self.router.portless
+        snapshot = snapshot_of(self.mirror, asleep, {}, {}, self.scale_faults, now_s, portless=portless)
         async with self.memory_lock:
             plan = await asyncio.to_thread(plan_cycle, snapshot, self.memory, self.settings, now_s)
         for key in asleep:
@@ -185,6 +194,7 @@ class Loop:
     def _ring(self, key: Key) -> None:
         self.woken.setdefault(key, self.clock())
         self.bell.set()
+        self.dozer.ring()
 
     async def tick(self, now_s: float) -> Plan:
         """One round."""
@@ -210,7 +220,23 @@ class Loop:
         seen = [view.deployment for view in snapshot.models if view.target is not None]
         groups = {model.uid: _RUNTIMES[model.spec.server.runtime] for model in seen}
         self.memory.learn_starts(self.startups.starts_of(pods), groups, self._written_starts(seen))
+        wakes = [(wake.model_uid, wake.level, wake.took_s) for wake in self.dozer.take_wakes()]
+        self.memory.learn_rests(wakes, self._powers(snapshot, now_s))
         self.exposition.starts_s = self._starts_s(seen)
+
+    def _powers(self, snapshot: Snapshot, now_s: float) -> list[tuple[str, Rung, float]]:
+        """Power of replicas that were on one rung, and idle, for as long as the mean that tells it reaches back."""
+        found = []
+        for view in snapshot.models:
+            doze, uid = view.doze, view.deployment.uid
+            if doze is None or doze.power_w is None or view.target is None or view.target.replicas != 1:
+                continue
+            quiet_s = math.inf if view.is_dozing else self.memory.quiet_s(uid, now_s)
+            unknown_s = 0.0 if view.is_dozing else math.inf
+            for_s = min(quiet_s, unknown_s if doze.since_s is None else now_s - doze.since_s)
+            if for_s >= self.settings.rate_window_s + _SCRAPED_S:
+                found.append((uid, doze.rung, doze.power_w))
+        return found
 
     def _written_starts(self, models: Sequence[InferenceDeployment]) -> dict[str, str]:
         """What an operator before this one had learned of models whose starts this one has not seen, by uid."""
@@ -244,9 +270,21 @@ class Loop:
         there = [model for model in alive if model.key in located and _is_there(located[model.key])]
         pods = {model.uid: located[model.key].pods.live for model in there}
         self.scaler.marker.see(pods, read.loads)
+        dozes = await self._dozes(there, pods)
         portless = self.router.portless
-        seen = snapshot_of(self.mirror, located, read.signals, faults, self.scale_faults, now_s, portless=portless)
-        return seen, pods
+        snapshot = snapshot_of(
+            self.mirror, located, read.signals, faults, self.scale_faults, now_s, portless=portless, dozes=dozes
+        )
+        return snapshot, pods
+
+    async def _dozes(self, models: Sequence[InferenceDeployment], pods: _PodsOf) -> dict[str, Doze]:
+        """What is known of rest with pods in place, by uid, with the power of those pods that are one alone."""
+        seen = {model.uid: doze for model in models if (doze := self.dozer.view(model)) is not None}
+        alone = {uid: pods[uid][0].key for uid in seen if len(pods[uid]) == 1}
+        power_w = await read_power(self.prometheus, self.settings.rate_window_s) if alone else {}
+        return {
+            uid: replace(doze, power_w=power_w.get(alone[uid]) if uid in alone else None) for uid, doze in seen.items()
+        }
 
     async def _act(self, plan: Plan, now_s: float) -> None:
         # Growing goes first: writes share one pace, and a late replica costs users more than a late saving.
@@ -268,7 +306,10 @@ class Loop:
         before = None if plan.decision is None else plan.decision.before
         size = None if is_watched(model) else before
         start_s = plan.startup.p50_s if plan.startup else None
-        self.router.want(model.uid, plan.wish, expected_start_s=start_s, replicas=size)
+        wake_s = start_s if plan.wake_s is None else plan.wake_s
+        self.router.want(model.uid, plan.wish, expected_start_s=wake_s, replicas=size)
+        may_scale = plan.decision is not None and plan.decision.is_enforced
+        self.dozer.want(model.uid, plan.rung, may_scale=may_scale)
 
     async def _scale(self, plan: ModelPlan) -> bool:
         """Carries the decision out where it asks for that; returns whether the size was changed."""

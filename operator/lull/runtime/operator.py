@@ -23,8 +23,10 @@ from lull.adapters.lease import Lease
 from lull.adapters.mirror import Mirror
 from lull.adapters.probing import Prober
 from lull.adapters.prometheus import Prometheus
+from lull.adapters.sleepers import Sleepers
 from lull.decide.leadership import Terms
 from lull.errors import WatchLost
+from lull.runtime.dozer import Dozer
 from lull.runtime.handlers import registry_for
 from lull.runtime.health import app_for
 from lull.runtime.leader import Leader
@@ -63,7 +65,8 @@ async def run(settings: Settings, seat: Seat | None) -> None:
         mirror.home = seat.namespace if seat else None
         prober = Prober()
         router = Router(api, mirror, prober, settings, steady_clock())
-        loop = _loop(settings, api, mirror, prometheus, wake, router)
+        sleepers = Sleepers()
+        loop = _loop(settings, api, mirror, prometheus, wake, router, sleepers)
         office = _Office(api, _leader(settings, line, seat) if seat else None)
         if office.leader is not None:
             api.may_write = loop.exposition.leads = office.leader.may_write
@@ -76,6 +79,7 @@ async def run(settings: Settings, seat: Seat | None) -> None:
             _LOG.info("stopped")
         finally:
             await prober.close()
+            await sleepers.close()
             prometheus.close()
 
 
@@ -105,7 +109,8 @@ async def _lead(group: asyncio.TaskGroup, office: _Office, loop: Loop) -> None:
     _LOG.info("planning starts", extra={"models": len(loop.mirror.models), "mode": str(loop.settings.mode)})
     # Before kopf: at its end kopf cancels every task that it did not find at its start.
     loop.router.begin()
-    loops = (loop.router.run(), loop.wake_up(), loop.run(), loop.remember())
+    loop.dozer.begin()
+    loops = (loop.router.run(), loop.dozer.run(), loop.wake_up(), loop.run(), loop.remember())
     for part in (*loops, sweep(office.api, loop.mirror), _watch(loop.mirror)):
         group.create_task(office.during(part))
 
@@ -117,18 +122,26 @@ def _leader(settings: Settings, line: Api, seat: Seat) -> Leader:
 
 
 def _loop(
-    settings: Settings, api: Api, mirror: Mirror, prometheus: Prometheus, wake: asyncio.Event, router: Router
+    settings: Settings,
+    api: Api,
+    mirror: Mirror,
+    prometheus: Prometheus,
+    wake: asyncio.Event,
+    router: Router,
+    sleepers: Sleepers,
 ) -> Loop:
+    scaler = Scaler(api)
     return Loop(
         settings=settings,
         mirror=mirror,
         prometheus=prometheus,
         upkeep=Upkeep(api, mirror, settings),
-        scaler=Scaler(api),
+        scaler=scaler,
         reporter=Reporter(api, mirror, settings.status_refresh_s),
         exposition=Exposition(api),
         wake=wake,
         router=router,
+        dozer=Dozer(api, mirror, sleepers, router, scaler, steady_clock()),
     )
 
 

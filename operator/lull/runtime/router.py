@@ -111,6 +111,10 @@ class Router:
             self.facts.memory.permit(uid, now_s)
         return may
 
+    def permit(self, uid: str) -> None:
+        """Notes that the model's target goes to zero although nobody was asked: its pods answer nobody anyway."""
+        self.facts.memory.permit(uid, self.clock())
+
     @property
     def portless(self) -> Collection[str]:
         """Uids of models that could be held if the activator had ports for them."""

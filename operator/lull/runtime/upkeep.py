@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lull.adapters.api import Api, path_of
+from lull.adapters.dozes import awake_only
 from lull.adapters.mirror import Kind, Mirror
 from lull.errors import LullError, Refused, SpecError
 from lull.model.fleet import Fault
@@ -51,7 +52,7 @@ class Upkeep:
 
     async def _keep(self, model: InferenceDeployment, now_s: float) -> tuple[Fault, ...]:
         try:
-            owned = manifests(model, self._settings.drain_pause_s)
+            owned = manifests(model, self._settings.drain_pause_s, awake_only=awake_only(self._mirror, model))
         except SpecError as error:
             return (Fault(Reason.TEMPLATE_REFUSED, str(error)),)
         kept = [await self._keep_one(model, manifest, now_s) for manifest in owned]

@@ -22,6 +22,7 @@ from lull.errors import LullError, Refused, SpecError, Unreachable
 from lull.model.spec import InferenceDeployment, Key, parse
 from lull.names import API_VERSION, LABEL_MODEL, LABEL_SERVICE, LABEL_SLICE_MANAGED_BY, PLURAL
 from lull.runtime.leader import Leader
+from lull.runtime.rousing import all_roused
 from lull.runtime.scaler import Scaler
 
 T = TypeVar("T")
@@ -85,6 +86,10 @@ class Waking:
             if not _sleeps(body, size):
                 return None
             replicas = size or awake_size(model, read_last_awake(body.get("status") or {}).replicas)
+            if size and not await self._is_roused(model, path):
+                # Its server cannot be woken from here; another pod comes up awake.
+                await self._api.merge(path, {"spec": {"replicas": 0}})
+                size = 0
             if not size:
                 await self._scale(path, replicas)
             await self._until(lambda: self._is_ready(model, path, replicas), f"{replicas} replicas are not Ready")
@@ -110,6 +115,10 @@ class Waking:
                     raise
             else:
                 return
+
+    async def _is_roused(self, model: InferenceDeployment, path: str) -> bool:
+        selector = str(((await self._api.get(path)).get("status") or {}).get("selector") or "")
+        return not selector or await all_roused(self._api, model.key.namespace, selector)
 
     async def _is_ready(self, model: InferenceDeployment, path: str, replicas: int) -> bool:
         selector = str(((await self._api.get(path)).get("status") or {}).get("selector") or "")
