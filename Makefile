@@ -51,7 +51,7 @@ soak: setup cluster ## run the long stories too
 bench: setup ## measure speed and memory; writes build/bench.json
 	$(VENV)/bin/python tests/bench/run.py
 
-demo: setup ## show the main job on a real cluster: two models, hours of real traffic in four minutes
+demo: setup ## show the main job on a real cluster: three models, one of them asleep, hours of real traffic in four minutes
 	e2e/demo/run.sh
 
 clean: ## remove what was built here; caches outside the repository stay

@@ -55,7 +55,7 @@ def known(holding: tuple[float, float] = (0.5, 0.5), *, is_metered: bool = True)
 
 def of(view: ModelView, what: RungsKnown | None = None, outlook: Outlook = NOTHING_FORECAST, **facts: Any) -> Dozing:
     quiet = Quiet(**{name: np.array([value]) for name, value in (QUIET | facts).items()})
-    costs = Costs(*(np.array([value]) for value in (10.0, 0.1, quiet.worth_s[0], quiet.lead_s[0], 120.0)))
+    costs = Costs(*(np.array([value]) for value in (10.0, 0.1, quiet.worth_s[0], quiet.lead_s[0], 120.0, 0.1)))
     return doze([view], rest([view], quiet), quiet, costs, what or known(), outlook)
 
 

@@ -151,7 +151,7 @@ def _ladder(quiet: Quiet, costs: Costs, known: RungsKnown) -> Ladder:
     price_s[Rung.GONE] = quiet.worth_s
     for level in DOZES:
         missed = missed_requests(costs.limit_rps, known.wake_s[level], notice_s=0.0)
-        price_s[level] = known.expected_s[level] + costs.miss_price_s * missed
+        price_s[level] = known.expected_s[level] + costs.cold_price_s * missed
     wake_s = known.wake_s.copy()
     wake_s[Rung.GONE] = quiet.lead_s
     return Ladder(known.holding, price_s, wake_s)
