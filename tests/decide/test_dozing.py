@@ -53,9 +53,15 @@ def known(holding: tuple[float, float] = (0.5, 0.5), *, is_metered: bool = True)
     )
 
 
-def of(view: ModelView, what: RungsKnown | None = None, outlook: Outlook = NOTHING_FORECAST, **facts: Any) -> Dozing:
+def of(
+    view: ModelView,
+    what: RungsKnown | None = None,
+    outlook: Outlook = NOTHING_FORECAST,
+    cold_price_s: float = 0.1,
+    **facts: Any,
+) -> Dozing:
     quiet = Quiet(**{name: np.array([value]) for name, value in (QUIET | facts).items()})
-    costs = Costs(*(np.array([value]) for value in (10.0, 0.1, quiet.worth_s[0], quiet.lead_s[0], 120.0, 0.1)))
+    costs = Costs(*(np.array([value]) for value in (10.0, 0.1, quiet.worth_s[0], quiet.lead_s[0], 120.0, cold_price_s)))
     return doze([view], rest([view], quiet), quiet, costs, what or known(), outlook)
 
 
@@ -162,3 +168,9 @@ def test_a_forecast_of_requests_keeps_it_awake_and_one_of_none_lets_it_sleep_soo
     assert rung(a_dozer(), costly, soon, quiet_s=250.0, is_versed=True) is Rung.AWAKE
     assert rung(a_dozer(), costly, quiet_s=180.0) is Rung.AWAKE
     assert rung(a_dozer(), costly, never, quiet_s=180.0, is_versed=True) is Rung.LEVEL_1
+
+
+def test_who_waits_for_a_wake_is_paid_for_as_a_cold_hit() -> None:
+    """The price of a miss is for those who find too few replicas, not for those who find one asleep."""
+    assert rung(a_dozer()) is Rung.LEVEL_1
+    assert rung(a_dozer(), cold_price_s=1e6) is Rung.AWAKE
