@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kube import CONTEXT, ENV, KubectlError, kubectl
+from kube import CONTEXT, ENV, KubectlError, kubectl, leader
 
 EVIDENCE = Path(__file__).parents[1] / "build"
 
@@ -142,8 +142,7 @@ class Chaos:
 
 def kill_leader() -> None:
     """As a node that dies: no goodbye."""
-    holder = kubectl("-n", "lull-system", "get", "lease", "lull-operator", "-o", "jsonpath={.spec.holderIdentity}")
-    pod = holder.split("_")[0].strip()
+    pod = leader()
     if pod:
         kubectl("-n", "lull-system", "delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
 

@@ -92,6 +92,20 @@ def events(name: str, namespace: str) -> list[dict[str, Any]]:
     return sorted(told, key=lambda event: (event["lastTimestamp"], event["metadata"]["resourceVersion"]))
 
 
+def leader() -> str:
+    """Name of the pod that holds the operators' Lease; empty while nobody does."""
+    holder = kubectl("-n", "lull-system", "get", "lease", "lull-operator", "-o", "jsonpath={.spec.holderIdentity}")
+    return holder.split("_")[0].strip()
+
+
+def leader_metrics() -> str:
+    """What the leading operator exposes: another one knows of no model."""
+    port = kubectl(
+        "-n", "lull-system", "get", "service", "lull-metrics", "-o", "jsonpath={.spec.ports[?(@.name=='metrics')].port}"
+    )
+    return kubectl("get", "--raw", f"/api/v1/namespaces/lull-system/pods/{leader()}:{port}/proxy/metrics")
+
+
 def operator_logs(tail: int = 200) -> str:
     return kubectl("-n", "lull-system", "logs", "-l", OPERATORS, f"--tail={tail}")
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from eventually import eventually
-from kube import apply, events, get, kubectl, operator_logs, replicas, starts_s, status
+from kube import apply, events, get, kubectl, leader_metrics, operator_logs, replicas, starts_s, status
 from load import Target, finish, level, ramp, start
 from models import a_model
 
@@ -69,7 +69,7 @@ def test_status_events_metrics_and_logs_tell_the_same_story(namespace: str) -> N
     seen, row, described = eventually(lambda: _three_looks(namespace), lambda looks: looks[0] == looks[3], within_s=30)[
         :3
     ]
-    metrics = kubectl("get", "--raw", "/api/v1/namespaces/lull-system/services/lull-metrics:metrics/proxy/metrics")
+    metrics = leader_metrics()
     changes = [event for event in events("told", namespace) if event["reason"] == "DemandRise"]
     since = get("infd", "told", namespace)["metadata"]["creationTimestamp"].rstrip("Z")
     told = [json.loads(line) for line in operator_logs(2000).splitlines() if '"lull.decision"' in line]

@@ -89,6 +89,22 @@ def test_a_port_that_closes_lets_its_requests_finish() -> None:
     staged(story)
 
 
+def test_a_port_that_was_empty_before_lets_its_requests_finish_too() -> None:
+    async def story(stand: Stand) -> None:
+        assert await model_at(stand.port) == "model-uid", "comes and goes"
+        async with a_client(stand.port) as held:
+            held.say(GET)
+            await stand.until_held(1)
+            closing = asyncio.create_task(stand.listeners.close(10.0))
+            await asyncio.sleep(0.1)
+            assert not closing.done()
+            await stand.wakes(echo)
+            assert (await held.whole())[0] == 200
+            await closing
+
+    staged(story)
+
+
 def test_a_port_that_closes_cuts_who_takes_too_long() -> None:
     async def story(stand: Stand) -> None:
         async with a_client(stand.port) as held:

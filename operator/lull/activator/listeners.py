@@ -86,6 +86,7 @@ class HoldingPort:
     def comes(self, door: Doorway) -> bool:
         """Whether there is room for one more."""
         self._doors.add(door)
+        self._emptied.clear()
         return len(self._doors) <= self.limits.connections
 
     def speaks(self, door: Doorway, spoken: Spoken) -> asyncio.Protocol:
