@@ -29,8 +29,8 @@ from models import a_standin
 
 SEED = 20261122
 SLEEPY = {"mode": "Enforce", "idle": "10s", "holdTimeout": "60s", "allowLongStart": True}
-QUIET_S = (62.0, 95.0)
-"""Silences long enough to sleep: the idle time, what a wake leaves in quarantine, and a start."""
+QUIET_S = (38.0, 70.0)
+"""Silences long enough to sleep: the idle time, 20 s after a wake until the pods alone answer, and the way to zero."""
 
 
 @pytest.fixture

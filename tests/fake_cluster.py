@@ -133,7 +133,7 @@ class FakeCluster:
         if path in self.objects:
             return as_json({"message": "already exists"}, 409)
         self._version += 1
-        body["metadata"] |= {"uid": f"uid-{path}", "resourceVersion": str(self._version)}
+        body["metadata"] |= {"uid": f"uid-{path}-{self._version}", "resourceVersion": str(self._version)}
         self.objects[path] = body
         return as_json(body, 201)
 

@@ -27,7 +27,7 @@ from lull.model.route import (
 )
 
 UID = "uid-chat"
-TIMING = Timing()
+TIMING = Timing(linger_s=10.0)  # so that many a quarantine is seen to end
 SERVICE = (ServicePort("http", 8000), ServicePort("grpc", 8001))
 TICK_S = 0.5
 

@@ -203,9 +203,9 @@ def test_a_repair_may_as_well_detach_where_that_is_due() -> None:
 
 
 def test_stragglers_are_taken_for_a_while() -> None:
-    quarantined = held(HoldState.QUARANTINED, NOW_S + TIMING.quarantine_s)
+    quarantined = held(HoldState.QUARANTINED, NOW_S + TIMING.rest_s)
     assert writes_of(awake(attachment=None)) == [WriteHold(quarantined)]
-    assert TIMING.quarantine_s > TIMING.write_s + TIMING.lag_s
+    assert TIMING.rest_s >= TIMING.quarantine_s > TIMING.write_s + TIMING.lag_s
 
 
 def test_the_quarantine_waits_for_a_slice_that_may_still_come() -> None:
@@ -215,28 +215,40 @@ def test_the_quarantine_waits_for_a_slice_that_may_still_come() -> None:
 OVER_S = NOW_S - TIMING.skew_s
 
 
+EARLY_S = NOW_S + TIMING.settle_s + TIMING.skew_s + 1.0
+RESTING = held(HoldState.QUARANTINED, OVER_S)
+AGAIN = [WriteHold(held(HoldState.PREPARING))]
+
+
 @pytest.mark.parametrize(
-    ("changes", "written"),
+    ("changes", "awake", "asleep"),
     [
-        pytest.param({"hold": held(HoldState.QUARANTINED, OVER_S)}, [WriteHold(None)], id="over, on every clock"),
-        pytest.param({"hold": held(HoldState.QUARANTINED, OVER_S + 1.0)}, [], id="over on one clock"),
-        pytest.param({"hold": held(HoldState.QUARANTINED, OVER_S), "is_settled": False}, [], id="not settled"),
+        pytest.param({"hold": RESTING}, [WriteHold(None)], AGAIN, id="over, on every clock"),
+        pytest.param({"hold": held(HoldState.QUARANTINED, OVER_S + 1.0)}, [], [], id="over on one clock"),
+        pytest.param({"hold": held(HoldState.QUARANTINED, EARLY_S)}, [], AGAIN, id="long before its end"),
+        pytest.param({"hold": held(HoldState.QUARANTINED, EARLY_S - 1.0)}, [], [], id="not long before its end"),
+        pytest.param({"hold": RESTING, "is_settled": False}, [], [], id="not settled"),
+        pytest.param({"hold": RESTING, "is_supported": False}, [WriteHold(None)], [WriteHold(None)], id="unsupported"),
+        pytest.param({"hold": RESTING, "stand_ins": ()}, [WriteHold(None)], [WriteHold(None)], id="no stand-ins"),
         pytest.param(
-            {"hold": held(HoldState.QUARANTINED, OVER_S), "attachment": ATTACHED},
-            [WriteHold(held(HoldState.PREPARING))],
-            id="somebody points there",
+            {"hold": RESTING, "service_ports": (ServicePort("grpc", 8001),)},
+            [WriteHold(None)],
+            [WriteHold(None)],
+            id="for other ports than the Service has now",
         ),
+        pytest.param({"hold": RESTING, "attachment": ATTACHED}, AGAIN, AGAIN, id="somebody points there"),
         pytest.param(
             {"hold": held(HoldState.QUARANTINED)},
-            [WriteHold(held(HoldState.QUARANTINED, NOW_S + TIMING.quarantine_s))],
+            [WriteHold(held(HoldState.QUARANTINED, NOW_S + TIMING.rest_s))],
+            [WriteHold(held(HoldState.QUARANTINED, NOW_S + TIMING.rest_s))],
             id="without an end",
         ),
     ],
 )
-@pytest.mark.parametrize("wish", Wish)
-def test_a_quarantine_ends_when(changes: dict[str, Any], written: list[Any], wish: Wish) -> None:
-    """Its ports are not taken back before its end: activators may have stopped listening at it."""
-    assert writes_of(some_facts(wish=wish, **changes)) == written
+def test_a_quarantine_ends_when(changes: dict[str, Any], awake: list[Any], asleep: list[Any]) -> None:
+    """A model takes its ports back long before the end or after it: near it, activators may just have stopped."""
+    assert writes_of(some_facts(wish=Wish.AWAKE, **changes)) == awake
+    assert writes_of(some_facts(wish=Wish.ASLEEP, **changes)) == asleep
 
 
 # Repairs.

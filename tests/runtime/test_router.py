@@ -31,7 +31,7 @@ KINDS = {
     "pods": Kind.POD,
 }
 START_S = 2_000_000_000.0
-LONG_S = 100.0
+LONG_S = 150.0
 
 
 def sleepy(name: str = "chat", mode: str = "Enforce") -> dict[str, Any]:
@@ -158,6 +158,29 @@ def test_and_wakes_step_by_step() -> None:
 
     stage.play(night)
     assert stage.cluster.writes() == [], "a route that is as wanted costs no write"
+
+
+def test_a_model_that_sleeps_again_soon_has_its_ports_back_even_from_a_new_leader() -> None:
+    stage = Stage()
+
+    async def nights(router: Router) -> None:
+        await stage.fall_asleep(router)
+        ports = stage.status()["hold"]["ports"]
+        router.want("uid-demo-chat", Wish.AWAKE)
+        stage.scale("chat", 1)
+        await stage.rounds(router, 30)
+        assert stage.status()["hold"]["state"] == "Quarantined"
+        for _ in range(5):
+            router.begin()
+            router.want("uid-demo-chat", Wish.AWAKE)
+            await stage.rounds(router, 5)
+        await stage.rounds(router, 20)
+        router.want("uid-demo-chat", Wish.ASLEEP)
+        await stage.rounds(router, 5)
+        assert router.may_be_zero("uid-demo-chat")
+        assert stage.status()["hold"]["ports"] == ports
+
+    stage.play(nights)
 
 
 def test_a_sleeping_fleet_at_rest_writes_nothing() -> None:

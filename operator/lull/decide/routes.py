@@ -14,6 +14,7 @@ The stand-ins shall answer where sleep is wished, or where no own pod is ready; 
     own        | Preparing, Attached | there              | delete the slice
     own        | Preparing, Attached | none               | hold Quarantined, until stragglers are through
     any        | Quarantined         | there              | hold Preparing again: somebody points there
+    stand-ins  | Quarantined         | none               | hold Preparing again, with the same ports
     any        | Quarantined, over   | none               | no hold: the ports are free
 
 Safety: while the assumptions of ``Timing`` hold, every endpoint that any kube-proxy sends a new connection to serves.
@@ -102,7 +103,7 @@ def _write(facts: Facts, timing: Timing) -> tuple[Step, ...]:
         return (DeleteSlice(facts.attachment, is_repair=False),)
     if not facts.is_settled:
         return ()
-    return (WriteHold(Hold(HoldState.QUARANTINED, hold.ports, facts.now_s + timing.quarantine_s)),)
+    return (WriteHold(Hold(HoldState.QUARANTINED, hold.ports, facts.now_s + timing.rest_s)),)
 
 
 def _begin(facts: Facts, timing: Timing) -> tuple[Step, ...]:
@@ -137,9 +138,19 @@ def _end(facts: Facts, hold: Hold, timing: Timing) -> tuple[Step, ...]:
     if facts.attachment is not None:
         return (WriteHold(Hold(HoldState.PREPARING, hold.ports)),)
     if hold.until_s is None:
-        return (WriteHold(Hold(hold.state, hold.ports, facts.now_s + timing.quarantine_s)),)
+        return (WriteHold(Hold(hold.state, hold.ports, facts.now_s + timing.rest_s)),)
     is_over = facts.now_s >= hold.until_s + timing.skew_s
+    # Between the two, an activator might stop listening before it reads that it shall go on.
+    is_early = hold.until_s - facts.now_s > timing.settle_s + timing.skew_s
+    if facts.is_settled and (is_over or is_early) and _sleeps_again(facts):
+        return (WriteHold(Hold(HoldState.PREPARING, hold.ports)),)
     return (WriteHold(None),) if is_over and facts.is_settled else ()
+
+
+def _sleeps_again(facts: Facts) -> bool:
+    """Whether a model takes back the ports that rest: whoever still connects to them asks for it."""
+    is_wanted = facts.wish is Wish.ASLEEP and facts.is_supported
+    return is_wanted and _ports(facts) is not None and any(map(_is_fit, facts.stand_ins))
 
 
 def _may_be_zero(facts: Facts, timing: Timing) -> bool:

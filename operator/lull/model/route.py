@@ -195,6 +195,8 @@ class Timing:
     """What is attached is proven again after this."""
     retry_s: float = 1.0
     """Fewest seconds between two probes of one stand-in for one model."""
+    linger_s: float = 90.0
+    """A model that sleeps again this soon after a wake has its ports back at once."""
 
     @property
     def settle_s(self) -> float:
@@ -205,6 +207,11 @@ class Timing:
     def quarantine_s(self) -> float:
         """After it nothing connects to a port that no slice names any more."""
         return self.write_s + self.mirror_s + self.lag_s + self.skew_s
+
+    @property
+    def rest_s(self) -> float:
+        """How long activators go on listening on ports that no slice names any more."""
+        return self.quarantine_s + self.linger_s
 
 
 @dataclass(frozen=True, slots=True)
