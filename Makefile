@@ -8,7 +8,7 @@ export LULL_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lull
 # kind, kubectl and helm as the cluster scripts found or built them
 export PATH := $(LULL_CACHE)/bin:$(PATH)
 
-.PHONY: help setup demo test test-unit test-e2e soak lint bench cluster cluster-down clean
+.PHONY: help setup demo test test-unit test-e2e soak lint bench bench-keda cluster cluster-down clean
 
 help: ## tell what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ soak: setup cluster ## run the long stories too
 
 bench: setup ## measure speed and memory; writes build/bench.json
 	$(VENV)/bin/python tests/bench/run.py
+
+bench-keda: setup cluster ## compare with real KEDA on the kind cluster, a quarter of an hour; writes build/keda.json
+	$(VENV)/bin/python e2e/bench_keda.py
 
 demo: setup ## show the main job on a real cluster: three models, one of them asleep, hours of real traffic in four minutes
 	e2e/demo/run.sh

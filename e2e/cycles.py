@@ -21,17 +21,20 @@ from kube import CONTEXT, ENV, KubectlError, kubectl, leader
 EVIDENCE = Path(__file__).parents[1] / "build"
 
 
-def bursts(for_s: int, chance: np.random.Generator, *, quiet_s: tuple[float, float]) -> list[float]:
-    """Requests per second for each second: short bursts at random, most after a silence that is long enough to sleep.
+def bursts(
+    for_s: int, chance: np.random.Generator, *, quiet_s: tuple[float, float], busy_s: tuple[int, int] = (2, 5)
+) -> list[float]:
+    """Requests per second for each second: bursts at random, most after a silence that is long enough to sleep.
 
-    One silence in four is any length up to that, so that requests meet every step of going to sleep.
+    One silence in four is any length up to that, so that requests meet every step of going to sleep. A burst takes
+    from the first to less than the second of ``busy_s``.
     """
     rates_rps: list[float] = []
     while len(rates_rps) < for_s:
         is_long = chance.random() < 0.75
         silence_s = chance.uniform(*quiet_s) if is_long else chance.uniform(2.0, quiet_s[0])
         rates_rps += [0.0] * int(silence_s)
-        rates_rps += [float(chance.choice((0.5, 1.0, 3.0)))] * int(chance.integers(2, 5))
+        rates_rps += [float(chance.choice((0.5, 1.0, 3.0)))] * int(chance.integers(*busy_s))
     return rates_rps[:for_s]
 
 

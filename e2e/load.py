@@ -62,13 +62,21 @@ def standin_client(namespace: str, peak_rps: float) -> Client:
     return Client("standin", f"http://standin.{namespace}:8000/v2/models/standin/infer", {"hello": "you"}, peak_rps)
 
 
-def start(namespace: str, *targets: Target, seed: int = 1, timeout_s: float = 30.0) -> None:
-    """Starts the load; it ends by itself."""
+def start(
+    namespace: str,
+    *targets: Target,
+    seed: int = 1,
+    timeout_s: float = 30.0,
+    metrics_port: int | None = None,
+    cpu: str = "300m",
+) -> None:
+    """Starts the load; it ends by itself. With a port, it tells Prometheus how many requests it sent to each."""
     clients = {"digits": digits_client, "embed": embed_client, "standin": standin_client}
     plan = {
         "seed": seed,
         "step_s": 1.0,
         "timeout_s": timeout_s,
+        "metrics_port": metrics_port,
         "targets": [
             {
                 "name": target.service,
@@ -80,7 +88,7 @@ def start(namespace: str, *targets: Target, seed: int = 1, timeout_s: float = 30
             for client in [clients[target.example](namespace, 0.0)]
         ],
     }
-    apply(*load_objects(namespace, plan))
+    apply(*load_objects(namespace, plan, cpu))
     eventually(lambda: get("job", NAME, namespace)["status"].get("ready"), within_s=60)
 
 

@@ -4,6 +4,7 @@
 #   images.sh --build NAME...      builds only, so it needs no cluster
 #   images.sh --tag NAME           prints the tag that stands for the present inputs
 #   images.sh --names              prints the names there are
+# keda, which only its comparison needs, is among them when it is named and not else.
 # Each is known as lull/NAME:dev and as lull/NAME:<hash of its inputs>.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -25,8 +26,13 @@ dockerfile_of() { if [[ $1 == operator ]]; then echo operator/Dockerfile; else e
 folder_of() { if [[ $1 == operator ]]; then echo "$REPO"; else echo "$REPO/e2e/images/$1"; fi; }
 
 context() {
-  local folder inputs=(.)
+  local folder programs inputs=(.)
   folder=$(folder_of "$1")
+  if [[ $1 == keda ]]; then
+    programs=$("$CLUSTER_DIR/go-build.sh" --dir keda)
+    pack "$folder" Dockerfile -C "$programs" operator adapter
+    return
+  fi
   [[ $1 != operator ]] || inputs=("${OPERATOR_INPUTS[@]}")
   pack "$folder" --no-recursion --files-from <(files_of "$folder" "${inputs[@]}")
 }
@@ -38,7 +44,7 @@ compute_hashes() {
 
 check_known() {
   local file
-  [[ " ${ALL[*]} " == *" $1 "* ]] || die "there is no image '$1'" "name one of: ${ALL[*]}"
+  [[ " ${ALL[*]} keda " == *" $1 "* ]] || die "there is no image '$1'" "name one of: ${ALL[*]} keda"
   file=$(folder_of "$1")/$(dockerfile_of "$1")
   [[ -f $file ]] || die "$file is missing" "restore it (git checkout), or leave '$1' out"
 }
@@ -119,6 +125,7 @@ case $mode in
     "$CLUSTER_DIR/base-image.sh"
     ;;
 esac
+[[ " ${names[*]} " != *" keda "* ]] || "$CLUSTER_DIR/go-build.sh" keda
 base=$("$CLUSTER_DIR/base-image.sh" --tag)
 compute_hashes
 [[ $mode != --tag ]] || { echo "${hash[${names[0]}]}"; exit; }

@@ -15,10 +15,13 @@ LABELS = {"app.kubernetes.io/name": NAME}
 SPARE_S = 150
 
 
-def load_objects(namespace: str, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The plan in a ConfigMap and the Job that runs it once: a second try would send the load twice."""
+def load_objects(namespace: str, plan: Mapping[str, Any], cpu: str = "300m") -> list[dict[str, Any]]:
+    """The plan in a ConfigMap and the Job that runs it once: a second try would send the load twice.
+
+    A late generator sends another load than the one drawn, so it asks for more ``cpu`` than the servers do.
+    """
     run_s = int(plan["step_s"] * max(len(target["rates_rps"]) for target in plan["targets"]))
-    return [_plan(namespace, plan), _job(namespace, run_s)]
+    return [_plan(namespace, plan), _job(namespace, run_s, cpu, _wishes(plan.get("metrics_port")))]
 
 
 def _plan(namespace: str, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +33,12 @@ def _plan(namespace: str, plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _job(namespace: str, run_s: int) -> dict[str, Any]:
+def _wishes(metrics_port: int | None) -> dict[str, str]:
+    """Annotations by which Prometheus finds the pod, where it tells anything."""
+    return {} if metrics_port is None else {"prometheus.io/scrape": "true", "prometheus.io/port": str(metrics_port)}
+
+
+def _job(namespace: str, run_s: int, cpu: str, annotations: dict[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -38,12 +46,12 @@ def _job(namespace: str, run_s: int) -> dict[str, Any]:
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": run_s + SPARE_S,
-            "template": {"metadata": {"labels": LABELS}, "spec": _pod()},
+            "template": {"metadata": {"labels": LABELS, "annotations": annotations}, "spec": _pod(cpu)},
         },
     }
 
 
-def _pod() -> dict[str, Any]:
+def _pod(cpu: str) -> dict[str, Any]:
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -58,8 +66,7 @@ def _pod() -> dict[str, Any]:
                 "image": "lull/loadgen:dev",
                 "imagePullPolicy": "IfNotPresent",
                 "args": ["/plan/plan.json"],
-                # A late generator sends another load than the one drawn, so it asks for more than the servers do.
-                "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                "resources": {"requests": {"cpu": cpu, "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from loadgen.plan import Plan, PlanError, parse
 from loadgen.schedule import draw
 from loadgen.sending import Run, send_all
-from loadgen.tally import Tally, summary
+from loadgen.tally import Tally, exposition, summary
+from loadgen.telling import told_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ def read_plan(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
 
 async def run_plan(plan: Plan) -> dict[str, Any]:
     arrivals = draw(plan)
-    run = Run(plan, [Tally(target.name) for target in plan.targets])
+    run = Run(plan, [Tally(target.name, plan.silence_s) for target in plan.targets])
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, run.stopping.set)
 
@@ -42,7 +43,8 @@ async def run_plan(plan: Plan) -> dict[str, Any]:
             say(tally.line(run.now_s()))
 
     say({"start": {"unix_s": round(time.time(), 3), "arrivals": len(arrivals), "run_s": plan.run_s}})
-    await send_all(run, arrivals, tell)
+    async with told_at(plan.metrics_port, lambda: exposition(run.tallies)):
+        await send_all(run, arrivals, tell)
     return summary(run.tallies, run_s=run.now_s(), ended_early=run.stopping.is_set(), cpu_s=time.process_time())
 
 

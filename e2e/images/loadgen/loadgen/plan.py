@@ -4,7 +4,8 @@
      "targets": [{"name": "digits", "url": "http://digits.demo:8080/v2/models/digits/infer",
                   "body": {"inputs": [...]}, "rates_rps": [0.5, 2.0, ...]}]}
 
-Each rate holds for one step; a target with fewer steps than another falls silent.
+Each rate holds for one step; a target with fewer steps than another falls silent. With `metrics_port` the requests sent
+so far are told there at /metrics; after `silence_s` without a request, the time to the first answer is counted apart.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Plan:
     step_s: float = 1.0
     timeout_s: float = 30.0
     keep_alive: bool = False
+    silence_s: float = 30.0
+    metrics_port: int | None = None
 
     @property
     def run_s(self) -> float:
@@ -67,6 +70,8 @@ def parse(text: str) -> Plan:
         step_s=_number(document, "step_s", 1.0),
         timeout_s=_number(document, "timeout_s", 30.0),
         keep_alive=_flag(document, "keep_alive"),
+        silence_s=_number(document, "silence_s", 30.0),
+        metrics_port=_port(document, "metrics_port"),
     )
     _check_bounds(plan)
     return plan
@@ -106,6 +111,13 @@ def _flag(document: Mapping[str, Any], key: str) -> bool:
     value = document.get(key, False)
     if not isinstance(value, bool):
         raise PlanError(f"{key}: {value!r} will not do; use true or false")
+    return value
+
+
+def _port(document: Mapping[str, Any], key: str) -> int | None:
+    value = document.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1024 <= value <= 65535):
+        raise PlanError(f"{key}: {value!r} will not do; use a port from 1024 to 65535, or leave it out")
     return value
 
 

@@ -58,7 +58,8 @@ async def _send_on_time(
         if not await _wait_until(run, arrival.due_s):
             break
         tally = run.tallies[arrival.target]
-        tally.note_sent(run.now_s() - arrival.due_s)
+        now_s = run.now_s()
+        tally.note_sent(now_s, now_s - arrival.due_s)
         if len(pending) >= MAX_OPEN_REQUESTS:
             tally.note_outcome(Outcome(Fate.NOT_SENT, 0.0, f"{len(pending)} requests open"), run.now_s())
             continue

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_right
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from loadgen.outcome import LOSSES, Fate, Outcome
+from loadgen.silence import Silences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 RECENT_S = 10.0
-MAX_SAMPLES = 20
+SAMPLES_OF_A_KIND = 5
 BOUNDS_S = (0.1, 0.2, 0.4, 0.8, 1.0, 2.0, 5.0, 10.0)
 """Latencies up to which answers are counted: a quantile does not tell how many were late."""
 
@@ -21,8 +23,9 @@ BOUNDS_S = (0.1, 0.2, 0.4, 0.8, 1.0, 2.0, 5.0, 10.0)
 class Tally:
     """The count of one target."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, silence_s: float) -> None:
         self.name = name
+        self.silences = Silences(silence_s)
         self.sent = 0
         self.fates: Counter[Fate] = Counter()
         self.latencies_s: list[float] = []
@@ -44,17 +47,19 @@ class Tally:
     def in_flight(self) -> int:
         return self.sent - self.answered - self.lost
 
-    def note_sent(self, lag_s: float) -> None:
+    def note_sent(self, now_s: float, lag_s: float) -> None:
         self.sent += 1
+        self.silences.note_sent(now_s)
         self.lags_s.append(max(0.0, lag_s))
 
     def note_outcome(self, outcome: Outcome, now_s: float) -> None:
         self.fates[outcome.fate] += 1
         if outcome.fate is Fate.ANSWERED:
+            self.silences.note_answered(now_s - outcome.latency_s, now_s)
             (self.latencies_s if outcome.held_s is None else self.held_s).append(outcome.latency_s)
             if outcome.held_s is None:
                 self._recent.append((now_s, outcome.latency_s))
-        elif len(self.samples) < MAX_SAMPLES:
+        elif self.fates[outcome.fate] <= SAMPLES_OF_A_KIND:
             self.samples.append(_sample(outcome, now_s))
 
     def line(self, now_s: float) -> dict[str, Any]:
@@ -109,13 +114,46 @@ def _report(tallies: Sequence[Tally]) -> dict[str, Any]:
             "p95_s": _quantile(held_s, 0.95),
             "max_s": _quantile(held_s, 1.0),
         },
+        "after_silence": _first_answers(tallies),
         "lag_p99_s": _quantile(lags_s, 0.99),
         "samples": _earliest(sample for tally in tallies for sample in tally.samples),
     }
 
 
+def _first_answers(tallies: Sequence[Tally]) -> dict[str, Any]:
+    """Seconds from the request that ended a silence to the first answer; null where it never came."""
+    waits_s = sorted(wait_s for tally in tallies for wait_s in tally.silences.waits_s)
+    return {
+        "silences": len(waits_s),
+        "unanswered": waits_s.count(math.inf),
+        "p50_s": _finite(_quantile(waits_s, 0.50)),
+        "p95_s": _finite(_quantile(waits_s, 0.95)),
+        "max_s": _finite(_quantile(waits_s, 1.0)),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return None if value == math.inf else value
+
+
+def exposition(tallies: Iterable[Tally]) -> str:
+    """What was sent so far, in Prometheus' text format: those whom nobody answers have nobody else who counts them."""
+    name = "loadgen_requests_sent_total"
+    return f"# TYPE {name} counter\n" + "".join(
+        f"{name}{{target={json.dumps(tally.name)}}} {tally.sent}\n" for tally in tallies
+    )
+
+
 def _earliest(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(samples, key=lambda sample: float(sample["t_s"]))[:MAX_SAMPLES]
+    """The first few of each kind: the many of one kind must not hide the few of another."""
+    found: list[dict[str, Any]] = []
+    seen: Counter[str] = Counter()
+    for sample in sorted(samples, key=lambda sample: float(sample["t_s"])):
+        seen[sample["kind"]] += 1
+        if seen[sample["kind"]] <= SAMPLES_OF_A_KIND:
+            found.append(sample)
+    return found
 
 
 def _sample(outcome: Outcome, now_s: float) -> dict[str, Any]:
