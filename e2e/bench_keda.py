@@ -2,7 +2,8 @@
 
 Three sets of the same stand-in models on one cluster at the same time, each with a sender of its own that sends the
 same requests at the same moments, opens a connection for each and never retries: one set is kept by Lull, one by KEDA
-as it is when nobody sets its times, and one by KEDA with times as short as Lull's. Nothing of KEDA remains afterwards.
+as it is when nobody sets its times, and one by KEDA with times as short as Lull's. The pods of Lull and of KEDA are not
+counted. Nothing of KEDA remains afterwards; where a run was killed, ``--remove`` takes away what it left.
 """
 
 from __future__ import annotations
@@ -74,12 +75,16 @@ SIDES = (
 
 def main() -> None:
     asked = _arguments()
+    if asked.remove:
+        keda.remove()
+        _remove_namespaces()
+        return
     if not asked.as_is:
         _set_stage()
     names = [f"m{number:02}" for number in range(asked.models)]
     chance = np.random.default_rng(SEED)
     rates = {name: bursts(asked.seconds, chance, quiet_s=QUIET_S, busy_s=BUSY_S) for name in names}
-    with keda.installed(), _namespaces():
+    with _namespaces(), keda.installed():
         _set_up(names)
         rows = _run(rates, asked.seconds)
     told = {"keda": _version(), "models": asked.models, "seconds": asked.seconds, "seed": SEED}
@@ -92,6 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", type=int, default=6, help="models of each side")
     parser.add_argument("--seconds", type=int, default=600, help="how long the traffic lasts")
     parser.add_argument("--as-is", action="store_true", help="leave Lull and Prometheus as they are on the cluster")
+    parser.add_argument("--remove", action="store_true", help="only take away what a run that was killed has left")
     return parser.parse_args()
 
 
@@ -104,16 +110,19 @@ def _set_stage() -> None:
 @contextmanager
 def _namespaces() -> Iterator[None]:
     """One for each side, new, and gone at the end."""
+    _remove_namespaces()
     names = [side.namespace for side in SIDES]
-    kubectl("delete", "namespace", *names, "--ignore-not-found", timeout_s=180.0)
     try:
         apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names))
         for name in names:
             eventually(partial(_account, name), within_s=30)
         yield
     finally:
-        # KEDA lets go of its objects before it is removed itself.
-        kubectl("delete", "namespace", *names, "--ignore-not-found", timeout_s=300.0)
+        _remove_namespaces()
+
+
+def _remove_namespaces() -> None:
+    kubectl("delete", "namespace", *(side.namespace for side in SIDES), "--ignore-not-found", timeout_s=300.0)
 
 
 def _account(namespace: str) -> str:
@@ -198,7 +207,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _late(row: dict[str, Any]) -> int:
-    """A node refuses about one connection a second to a Service without pods, and clients' kernels repeat the others."""
+    """A node refuses about one connection a second to a Service without pods; clients' kernels repeat the others."""
     total = row["total"]
     return int(total["answered"]) - int(total["answered_within"]["5"])
 

@@ -4,6 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 POD_RANGE=10.244.0.0/16
+SERVICE_RANGE=10.96.0.0/16
 NODE_TEMPLATE='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
 
 # Every node's name, pod range and address, as soon as all have been given theirs.
@@ -29,11 +30,14 @@ Y
 }
 
 # What one node has to run: the way to the other nodes' pods, and masquerade towards everything that is no pod.
+# kube-proxy changes its tables one after the other: in between, requests for a Service that had no pods would leave the
+# node, and whatever is out there might answer them.
 commands_for() {
   local node=$1 range=$2 table=$3 other other_range address
-  local rule="POSTROUTING -s $range ! -d $POD_RANGE -j MASQUERADE"
+  local rule="POSTROUTING -s $range ! -d $POD_RANGE -j MASQUERADE" stray="FORWARD -d $SERVICE_RANGE -j DROP"
   printf "cat >/etc/cni/net.d/10-bridge.conflist <<'END'\n%s\nEND\n" "$(bridge_config "$range")"
   echo "iptables -t nat -C $rule 2>/dev/null || iptables -t nat -A $rule"
+  echo "iptables -C $stray 2>/dev/null || iptables -A $stray"
   while read -r other other_range address; do
     [[ $other == "$node" ]] || echo "ip route replace $other_range via $address"
   done <<<"$table"
