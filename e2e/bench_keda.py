@@ -87,9 +87,10 @@ def main() -> None:
     with _namespaces(), keda.installed():
         _set_up(names)
         rows = _run(rates, asked.seconds)
-    told = {"keda": _version(), "models": asked.models, "seconds": asked.seconds, "seed": SEED}
-    keep("keda", {**told, "in_favour_of_keda": CHOICES, "rows": rows})
-    Console().print(_table(rows))
+        # Before anything is removed, which may fail.
+        told = {"keda": _version(), "models": asked.models, "seconds": asked.seconds, "seed": SEED}
+        keep("keda", {**told, "in_favour_of_keda": CHOICES, "rows": rows})
+        Console().print(_table(rows))
 
 
 def _arguments() -> argparse.Namespace:

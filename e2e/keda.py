@@ -139,10 +139,11 @@ def remove() -> None:
 
 
 def remains() -> list[str]:
-    """Names of what KEDA brought and is still there, outside of the namespaces of those who use it."""
-    kinds = "crd,apiservice,clusterrole,clusterrolebinding,namespace,validatingwebhookconfiguration"
-    told = kubectl("get", kinds, "-o", "name") + kubectl("-n", "kube-system", "get", "rolebinding,lease", "-o", "name")
-    return [name for name in told.split() if "keda" in name or "external.metrics" in name]
+    """What KEDA brought and is still there: its kinds, its namespace, and what belongs to none."""
+    everywhere = "crd,apiservice,clusterrole,clusterrolebinding"
+    told = kubectl("get", everywhere, "-o", "name") + kubectl("-n", "kube-system", "get", "rolebinding", "-o", "name")
+    ours = kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name")
+    return [name for name in told.split() if "keda" in name or name.endswith(API_SERVICE)] + ours.split()
 
 
 def _scaled() -> list[tuple[str, str]]:
