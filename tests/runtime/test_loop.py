@@ -560,6 +560,7 @@ def test_a_template_that_changed_in_sleep_is_proven_by_one_start_also_after_a_re
     world.is_like("triton:2", replicas=1, ready=1)
     world.lives()
     assert world.status["lastAwake"]["template"] != proven
+    assert world.status["lastAwake"]["replicas"] == 2, "the one that proved it is no size that anybody wanted"
     assert world.count(SCALE) == 1
 
 
