@@ -6,14 +6,27 @@ import re
 import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from eventually import eventually
 from kube import ENV, KubectlError, apply, diagnostics, kubectl
 
 HERE = Path(__file__).parent
 FAILED = pytest.StashKey[bool]()
+
+
+class OneCluster(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests go to whichever worker is free, one by one; all stories go to one, for there is one cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith(f"{HERE.name}/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster:
+    return OneCluster(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from kube import apply, items, kubectl, status
 from models import a_standin
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
-EVENTS = 260
+EVENTS = 330
 """Of a stream, one every 100 ms: longer than it takes from its start to the scale-in."""
-OLDER_S = 30.0
+OLDER_S = 40.0
 """By which two pods are older than the third."""
 
 

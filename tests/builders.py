@@ -134,7 +134,8 @@ def a_view(
 ) -> ModelView:
     """A model with a target whose pods are all Ready; ``replicas=None`` leaves the target out."""
     target = None if replicas is None else Target(replicas, replicas if ready is None else ready, drains)
-    return ModelView(model or a_model(), target, some_signals() if signals is None else signals, **rest)
+    views = {"target": target, "signals": some_signals() if signals is None else signals}
+    return ModelView(model or a_model(), **views | rest)
 
 
 def a_history(*, span_s: float = 3600.0, tick_s: float = TICK_S, gap_s: float = 60.0) -> History:
