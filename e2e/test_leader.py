@@ -51,7 +51,7 @@ def test_a_leader_that_hangs_is_replaced_and_writes_nothing_afterwards(namespace
             answered = call(namespace, "curl", "chat")
             waited_s = time.monotonic() - asked_s
             second = leader()
-        assert answered["statuses"] == [200], answered
+        assert set(answered["statuses"]) == {200}, answered
         assert second != first
         assert waited_s < TAKEOVER_S + START_S, "it waited for the new leader and for the start"
         assert sizes.rises("chat") == [(0, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_who_uninstalls_lull_leaves_no_model_asleep_and_loses_no_request(namespa
     assert done.returncode == 0, done.stderr
     assert [replicas(name, namespace) for name in names] == [1, 1]
     outcome = finish(namespace, within_s=150)
+    print(json.dumps(outcome.summary["total"]))
 
     assert outcome.lost == 0, outcome.summary["total"]
     assert outcome.requests > 200

@@ -162,7 +162,7 @@ def test_those_who_waited_are_no_rate_that_goes_on() -> None:
     """They reach the server all at once, and are gone before another start would be done."""
     story = woken_by_one()
     since_s = story.now_s
-    assert serves(story, since_s, completions_rps=0.8, waiting=20.0, recent_rps=25.0) == 1
+    assert serves(story, since_s, completions_rps=1.6, waiting=20.0, recent_rps=25.0) == 1
     assert serves(story, since_s, completions_rps=0.8, waiting=0.0, recent_rps=1.6) == 1
     old = Story(story.model, replicas=1)
     assert serves(old, START_S - 3600.0, completions_rps=0.8, waiting=20.0, recent_rps=25.0) > 1
@@ -171,7 +171,7 @@ def test_those_who_waited_are_no_rate_that_goes_on() -> None:
 def test_what_comes_beyond_those_who_waited_is_grown_for_at_once() -> None:
     story = woken_by_one()
     since_s = story.now_s
-    assert serves(story, since_s, completions_rps=0.8 + 20.0, waiting=0.0, recent_rps=40.0) == 4
+    assert serves(story, since_s, completions_rps=1.6 + 20.0, waiting=0.0, recent_rps=40.0) == 4
     story = woken_by_one()
     assert serves(story, since_s, completions_rps=6.0, waiting=300.0, recent_rps=40.0) > 4, "a queue too long for it"
 

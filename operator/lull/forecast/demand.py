@@ -19,6 +19,10 @@ from lull.model.reason import Reason
 DRAIN_S: Final = 10.0
 """Seconds within which a backlog shall be gone. Shorter would buy replicas that are Ready only after it has gone."""
 
+_EXTRAPOLATED: Final = 2.0
+"""Most times by which Prometheus overstates what a series has counted that began within the window: of two samples it
+takes the rise between them to have gone on for half their distance before and after."""
+
 UPPER_Z: Final = 1.28
 """Standard deviations above the counted rate: one count in ten of a Poisson stream lies higher."""
 
@@ -65,7 +69,7 @@ def estimate(
     drain = np.nan_to_num(backlog) / DRAIN_S
     lasting = upper + drain
     if pile is not None:
-        fresh = _upper(np.maximum(arrivals - pile / window_s, 0.0), window_s)
+        fresh = _upper(np.maximum(arrivals - _EXTRAPOLATED * pile / window_s, 0.0), window_s)
         lasting = np.where(pile > 0.0, np.fmin(lasting, fresh + drain), lasting)
     return Load(
         arrivals_rps=arrivals,
