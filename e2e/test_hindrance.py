@@ -58,9 +58,12 @@ def _is_told(answer: Answer, reason: str, words: str) -> None:
 
 
 def _is_answered(namespace: str, name: str) -> None:
-    """By the model itself, which says back what it was asked; who is turned away meanwhile asks again."""
+    """By the model itself, which says back what it was asked; who is turned away meanwhile asks again.
+
+    Lull tries again what a quota forbade after half a minute.
+    """
     seen = [ask(namespace, name)]
-    give_up_s = time.monotonic() + 60.0
+    give_up_s = time.monotonic() + 75.0
     while seen[-1].status == 503 and time.monotonic() < give_up_s:
         time.sleep(2.0)
         seen.append(ask(namespace, name))

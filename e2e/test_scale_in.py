@@ -29,8 +29,9 @@ def _pods(namespace: str, name: str) -> list[dict[str, Any]]:
 
 
 def _ready_for_s(pod: dict[str, Any]) -> float:
-    told = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
-    if told["status"] != "True":
+    """0 while it is not."""
+    told = {condition["type"]: condition for condition in pod["status"].get("conditions", ())}.get("Ready", {})
+    if told.get("status") != "True":
         return 0.0
     return (datetime.now(UTC) - datetime.fromisoformat(told["lastTransitionTime"])).total_seconds()
 

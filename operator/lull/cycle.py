@@ -100,8 +100,8 @@ def _quiet(briefing: Briefing, advice: Advice) -> Quiet:
 def _is_used(briefing: Briefing) -> Bools:
     """Whether anything is known to be wanted of the models, (N,)."""
     is_waited_for = np.array([model.waiting > 0 for model in briefing.seen], dtype=bool)
-    is_asked: Bools = np.nan_to_num(briefing.load.sizing_rps) > 0.0
-    return is_asked | is_waited_for | _is_working(briefing.seen)
+    is_used: Bools = is_waited_for | _is_working(briefing.seen) | (np.nan_to_num(briefing.load.sizing_rps) > 0.0)
+    return is_used
 
 
 def _is_working(seen: Sequence[ModelView]) -> Bools:
