@@ -72,6 +72,7 @@ def test_each_guard_that_changes_something_is_told_with_its_reason() -> None:
         "within_steps",
         "within_bounds",
         "asleep",
+        "tried_again",
         "paused",
     ]
     assert found["guards"][-1]["replicas"] == found["decision"]["after"]

@@ -61,7 +61,7 @@ VIEWS = {
     "partial": a_view(replicas=2, signals=a_glimpse(3.0)),
     "at zero": a_view(replicas=0),
     "without a target": a_view(replicas=None),
-    "sleepy": a_view(replicas=3, front=Front("chat", None), last_awake=LastAwake(1, "abc")),
+    "sleepy": a_view(replicas=3, signals=some_signals(5.0), front=Front("chat", None), last_awake=LastAwake(1, "abc")),
     "contended": a_view(contenders=("HorizontalPodAutoscaler/chat",)),
     "not draining": a_view(drains=False),
     "with a concurrency": a_view(
