@@ -1,0 +1,106 @@
+"""How a joule is known, from a device's own counter down to a nameplate; and which way is taken, without flapping.
+
+Order and figures of uncertainty: research/energy.md sections 1.4 and 2.4. Called by ``attribution`` and ``adapters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Final
+
+import numpy as np
+
+from lull.model.arrays import F64, I64, Bools
+
+
+class Component(StrEnum):
+    """What a device is."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+    """Processors and their memory."""
+
+
+class Method(IntEnum):
+    """How joules of a device and interval are known; the better the lower."""
+
+    UNKNOWN = 0
+    COUNTER = 1
+    """The device's own counter, and one holder."""
+    SHARED_COUNTER = 2
+    """The device's own counter, split by the holders' activity."""
+    POD_COUNTERS = 3
+    """The device's counter, split by counters of its pods (Kepler)."""
+    SERVER_COUNTER = 4
+    """The counter of the only server on it (Triton)."""
+    POWER_GAUGE = 5
+    """Power that was sampled and integrated."""
+    CURVE = 6
+    """The power model, given the concurrency or the processor's seconds."""
+    TIME = 7
+    """The power model, given nothing but time."""
+    LIMIT = 8
+    """Power limit times time: an upper bound."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a meter told the device's joules; how they are shared may still be an allocation."""
+        return Method.COUNTER <= self <= Method.POWER_GAUGE
+
+
+RUNGS: Final[Mapping[Component, tuple[Method, ...]]] = {
+    Component.GPU: tuple(method for method in Method if method is not Method.UNKNOWN),
+    Component.CPU: (Method.POD_COUNTERS, Method.SHARED_COUNTER, Method.POWER_GAUGE, Method.CURVE, Method.TIME),
+}
+"""The ways there are for each component, best first."""
+
+SIGMA_RATIO: Final[F64] = np.array([np.nan, 0.05, 0.20, 0.20, 0.05, 0.10, 0.30, 0.50, 1.00])
+"""Relative uncertainty of a holder's joules by method: 5 % of a counter, 20 % of a split, 30 % of a foreign curve.
+Those of a gauge, of time alone and of a limit (an upper bound) are assumed; no source tells them."""
+
+FITTED_SIGMA_RATIO: Final = 0.12
+"""Of a curve that was fitted to this device's own meter at three loads or more."""
+
+IS_MEASURED: Final[Bools] = np.array([method.is_measured for method in Method])
+"""``Method.is_measured``, to be indexed by arrays of methods."""
+
+_CLEAN: Final = 5
+"""Intervals in a row in which a better way must have worked before it is taken again."""
+
+
+def rung_of(component: Component, method: Method) -> int | None:
+    """Place of a method among those of the component, 1 = best; None where it is none of them."""
+    return RUNGS[component].index(method) + 1 if method in RUNGS[component] else None
+
+
+class Ways:
+    """Which way is taken for each device: down at once, up only after five clean intervals in a row.
+
+    Args:
+        component: of all these devices.
+        width: number of devices.
+    """
+
+    def __init__(self, component: Component, width: int) -> None:
+        self._rungs = np.array([int(method) for method in RUNGS[component]], dtype=np.int64)
+        self._taken: I64 = np.full(width, -1, dtype=np.int64)
+        self._clean: I64 = np.zeros(width, dtype=np.int64)
+
+    def take(self, works: Bools) -> I64:
+        """Takes in one interval.
+
+        Args:
+            works: which ways gave joules in it, (D, len(RUNGS[component])), best first.
+
+        Returns:
+            The method of each device, (D,); 0 = none.
+        """
+        best = np.where(works.any(axis=1), works.argmax(axis=1), -1)
+        device = np.arange(len(best))
+        goes_on = (self._taken >= 0) & works[device, np.maximum(self._taken, 0)] & (best >= 0)
+        self._clean = np.where(goes_on & (best < self._taken), self._clean + 1, 0)
+        climbs = self._clean >= _CLEAN
+        self._taken = np.where(goes_on & ~climbs, self._taken, best)
+        self._clean[climbs] = 0
+        return np.where(self._taken >= 0, self._rungs[self._taken], int(Method.UNKNOWN))
