@@ -13,6 +13,7 @@ from lull.errors import SettingsError
 
 H100 = "NVIDIA H100 80GB HBM3"
 NAN = float("nan")
+BOTH = np.array([0, 1])
 
 
 def profiles(*names: str, limit_w: float = NAN) -> Profiles:
@@ -116,8 +117,8 @@ def a_fit(readings: int, truth: tuple[float, float], noise: float = 0.0, absurd:
         running = np.array([2.0 ** (i % 7)])
         ratio = truth[0] + truth[1] * np.log2(running / 8.0) + noise * draw.standard_normal()
         watts = 700.0 * ratio if not (absurd and i % 10 == 9) else np.array([30_000.0])
-        fit.learn(prior, watts, np.array([True]), running)
-    return fit.fitted(prior)
+        fit.learn(prior, watts, np.array([True]), running, np.array([0]))
+    return fit.fitted(prior, np.array([0]))
 
 
 def test_a_metered_device_gets_its_own_curve() -> None:
@@ -147,19 +148,31 @@ def test_what_is_learned_stays_in_bounds() -> None:
 def test_idle_powers_are_learned_apart_and_one_reading_moves_them_little() -> None:
     prior, fit = profiles(H100, H100), PowerFit(2)
     for _ in range(60):
-        fit.learn(prior, np.array([140.0, 120.0]), np.array([True, False]), np.array([0.0, NAN]))
-    found = fit.fitted(prior)
+        fit.learn(prior, np.array([140.0, 120.0]), np.array([True, False]), np.array([0.0, NAN]), BOTH)
+    found = fit.fitted(prior, BOTH)
     assert (found.context_w[0], found.bare_w[1]) == pytest.approx((140.0, 120.0), rel=0.01)
     assert (found.bare_w[0], found.context_w[1]) == (70.0, 108.0)
-    fit.learn(prior, np.array([2000.0, NAN]), np.array([True, False]), np.array([0.0, NAN]))
-    assert fit.fitted(prior).context_w[0] < 150.0
+    fit.learn(prior, np.array([2000.0, NAN]), np.array([True, False]), np.array([0.0, NAN]), BOTH)
+    assert fit.fitted(prior, BOTH).context_w[0] < 150.0
 
 
 def test_a_way_falls_at_once_and_climbs_after_five_clean_intervals() -> None:
-    ways = Ways(Component.GPU, 1)
-    counter, curve = [True, *[False] * 4, True, True, True], [*[False] * 5, True, True, True]
-    taken = [int(ways.take(np.array([works]))[0]) for works in [counter, curve, *[counter] * 6, [False] * 8]]
-    assert taken == [Method.COUNTER, Method.CURVE, *[Method.CURVE] * 4, *[Method.COUNTER] * 2, Method.UNKNOWN]
+    ways = Ways(Component.GPU)
+
+    def taken(*working: Method) -> int:
+        return int(ways.take(["GPU-a"], np.isin(np.arange(len(Method)), working)[:, None])[0])
+
+    both, curve = (Method.COUNTER, Method.CURVE), (Method.CURVE,)
+    found = [taken(*works) for works in [both, curve, *[both] * 6, ()]]
+    assert found == [Method.COUNTER, Method.CURVE, *[Method.CURVE] * 4, *[Method.COUNTER] * 2, Method.UNKNOWN]
+
+
+def test_an_interval_without_the_better_way_begins_the_count_anew() -> None:
+    ways, both = Ways(Component.CPU), np.ones((len(Method), 1), dtype=np.bool_)
+    lower = both.copy()
+    lower[Method.POD_COUNTERS] = False
+    taken = [int(ways.take(["n"], works)[0]) for works in [lower, *[both] * 4, lower, *[both] * 5]]
+    assert taken == [*[Method.SHARED_COUNTER] * 10, Method.POD_COUNTERS]
 
 
 def test_rungs_are_counted_for_each_component() -> None:

@@ -45,8 +45,10 @@ class Shelf:
 
     def write(self, ledger: Ledger) -> list[dict[str, Any]]:
         """The ledger in shards, JSON-able, in the order in which they must be written; the ledger is only read."""
+        if not ledger.accounts:
+            return []
         shards = self._place(ledger)
-        height = int(shards.max(initial=-1)) + 1
+        height = int(shards.max()) + 1
         shard = shards[ledger.rows.account]
         matrix = _matrix(ledger)
         return [

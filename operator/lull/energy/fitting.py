@@ -54,31 +54,43 @@ class PowerFit:
         self.bare_w: F64 = np.full(width, np.nan)
         self.context_w: F64 = np.full(width, np.nan)
 
-    def learn(self, prior: Profiles, watts: F64, is_held: Bools, running: F64) -> None:
-        """Takes in one interval's mean power, each argument (D,); NaN in ``watts`` or ``running`` teaches nothing."""
-        known = np.isfinite(watts) & (watts >= 0.0)
-        is_idle = known & is_held & (running == 0.0)
-        self.context_w = np.where(is_idle, _moved(self.context_w, prior.context_w, watts), self.context_w)
-        self.bare_w = np.where(known & ~is_held, _moved(self.bare_w, prior.bare_w, watts), self.bare_w)
-        at = np.flatnonzero(known & is_held & (running >= 1.0) & np.isfinite(prior.limit_w))
-        self._learn_curve(prior, at, watts[at] / prior.limit_w[at], np.log2(running[at] / PIVOT))
+    def learn(self, prior: Profiles, watts: F64, is_held: Bools, running: F64, columns: I64) -> None:
+        """Takes in one interval's mean power; NaN in ``watts`` or ``running`` teaches nothing.
 
-    def fitted(self, prior: Profiles) -> Profiles:
-        """The table's profiles with what was learned in their place."""
-        base, slope = self._correction()
-        is_fitted = np.bitwise_count(self.loads) >= _LOADS
+        Args:
+            prior: the table's profiles, (N,).
+            watts: mean power, (N,).
+            is_held: whether a model was loaded, (N,).
+            running: mean number of sequences, (N,).
+            columns: which devices they are, (N,), each once.
+        """
+        known = np.isfinite(watts) & (watts >= 0.0)
+        for name, prior_w, tells in (
+            ("context_w", prior.context_w, known & is_held & (running == 0.0)),
+            ("bare_w", prior.bare_w, known & ~is_held),
+        ):
+            learned = getattr(self, name)
+            learned[columns[tells]] = _moved(learned[columns[tells]], prior_w[tells], watts[tells])
+        busy = np.flatnonzero(known & is_held & (running >= 1.0) & np.isfinite(prior.limit_w))
+        ratio, doublings = watts[busy] / prior.limit_w[busy], np.log2(running[busy] / PIVOT)
+        by_table = prior.base_ratio[busy] + prior.slope_ratio[busy] * doublings
+        self._learn_curve(columns[busy], ratio - by_table, doublings)
+
+    def fitted(self, prior: Profiles, columns: I64) -> Profiles:
+        """The table's profiles, (N,), with what was learned of those devices in their place."""
+        base, slope = (of[columns] for of in self._correction())
+        bare_w, context_w = self.bare_w[columns], self.context_w[columns]
         return replace(
             prior,
-            bare_w=np.where(np.isnan(self.bare_w), prior.bare_w, self.bare_w),
-            context_w=np.where(np.isnan(self.context_w), prior.context_w, self.context_w),
+            bare_w=np.where(np.isnan(bare_w), prior.bare_w, bare_w),
+            context_w=np.where(np.isnan(context_w), prior.context_w, context_w),
             base_ratio=np.clip(prior.base_ratio + base, *_BOUNDS[0]),
             slope_ratio=np.clip(prior.slope_ratio + slope, *_BOUNDS[1]),
-            is_fitted=prior.is_fitted | is_fitted,
+            is_fitted=prior.is_fitted | (np.bitwise_count(self.loads[columns]) >= _LOADS),
         )
 
-    def _learn_curve(self, prior: Profiles, at: I64, ratio: F64, doublings: F64) -> None:
+    def _learn_curve(self, at: I64, lacking: F64, doublings: F64) -> None:
         base, slope = self._correction()
-        lacking = ratio - prior.base_ratio[at] - prior.slope_ratio[at] * doublings
         residual = np.abs(lacking - base[at] - slope[at] * doublings)
         weight = np.minimum(1.0, _HUBER * _NOISE_RATIO / np.maximum(residual, 1e-9))
         self.information[:, at] *= _MEMORY

@@ -5,13 +5,14 @@ Order and figures of uncertainty: research/energy.md sections 1.4 and 2.4. Calle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
 
 import numpy as np
 
 from lull.model.arrays import F64, I64, Bools
+from lull.model.columns import Columns
 
 
 class Component(StrEnum):
@@ -79,28 +80,43 @@ class Ways:
 
     Args:
         component: of all these devices.
-        width: number of devices.
     """
 
-    def __init__(self, component: Component, width: int) -> None:
+    def __init__(self, component: Component) -> None:
         self._rungs = np.array([int(method) for method in RUNGS[component]], dtype=np.int64)
-        self._taken: I64 = np.full(width, -1, dtype=np.int64)
-        self._clean: I64 = np.zeros(width, dtype=np.int64)
+        self._columns = Columns()
+        self._taken: I64 = np.empty(0, dtype=np.int64)
+        self._clean: I64 = np.empty(0, dtype=np.int64)
 
-    def take(self, works: Bools) -> I64:
-        """Takes in one interval.
+    def take(self, devices: Sequence[str], works: Bools) -> I64:
+        """Takes in one interval; devices that are not in it are forgotten.
 
         Args:
-            works: which ways gave joules in it, (D, len(RUNGS[component])), best first.
+            devices: their names.
+            works: which ways gave joules, (len(Method), D).
 
         Returns:
             The method of each device, (D,); 0 = none.
         """
-        best = np.where(works.any(axis=1), works.argmax(axis=1), -1)
-        device = np.arange(len(best))
-        goes_on = (self._taken >= 0) & works[device, np.maximum(self._taken, 0)] & (best >= 0)
-        self._clean = np.where(goes_on & (best < self._taken), self._clean + 1, 0)
-        climbs = self._clean >= _CLEAN
-        self._taken = np.where(goes_on & ~climbs, self._taken, best)
-        self._clean[climbs] = 0
-        return np.where(self._taken >= 0, self._rungs[self._taken], int(Method.UNKNOWN))
+        self._forget(set(self._columns.uids).difference(devices))
+        at = self._claim(devices)
+        ranked = works[self._rungs]
+        best = np.where(ranked.any(axis=0), ranked.argmax(axis=0), -1)
+        taken = self._taken[at]
+        goes_on = (taken >= 0) & ranked[np.maximum(taken, 0), np.arange(len(at))] & (best >= 0)
+        clean = np.where(goes_on & (best < taken), self._clean[at] + 1, 0)
+        climbs = clean >= _CLEAN
+        taken = np.where(goes_on & ~climbs, taken, best)
+        self._taken[at], self._clean[at] = taken, np.where(climbs, 0, clean)
+        return np.where(taken >= 0, self._rungs[taken], int(Method.UNKNOWN))
+
+    def _claim(self, devices: Sequence[str]) -> I64:
+        at = self._columns.claim(devices)
+        lacking = self._columns.width - len(self._taken)
+        self._taken = np.append(self._taken, np.full(lacking, -1))
+        self._clean = np.append(self._clean, np.zeros(lacking, dtype=np.int64))
+        return at
+
+    def _forget(self, devices: Collection[str]) -> None:
+        gone = self._columns.free(devices)
+        self._taken[gone], self._clean[gone] = -1, 0

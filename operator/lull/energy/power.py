@@ -115,6 +115,15 @@ def active_power_w(profiles: Profiles, running: F64) -> F64:
     return np.where(share == 0.0, profiles.context_w, profiles.context_w + share * (busy_w - profiles.context_w))
 
 
+def estimate_processors(processor: Processor, vcpus: F64, busy_cores: F64) -> Estimate:
+    """What processors draw; half of them at work where nobody tells (Cloud Carbon Footprint's rule), by time alone."""
+    is_told = ~np.isnan(busy_cores)
+    watts = processor_w(processor, vcpus, np.where(is_told, busy_cores, vcpus / 2.0))
+    method = np.where(is_told, int(Method.CURVE), int(Method.TIME))
+    method = np.where(np.isnan(watts), int(Method.UNKNOWN), method).astype(np.int64)
+    return Estimate(watts, method, SIGMA_RATIO[method])
+
+
 def processor_w(processor: Processor, vcpus: F64, busy_cores: F64) -> F64:
     """Power of processors by their vCPUs and how many of them work; either may be NaN, and then it is.
 

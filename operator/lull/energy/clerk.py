@@ -1,0 +1,132 @@
+"""What meters told of an interval, made into whose joules they are. Called by the loop once an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from lull.energy.attribution import FOREIGN, Attributed, Holdings, Interval, Metered, attribute
+from lull.energy.devices import DEVICES, PROCESSORS, Device, Processor
+from lull.energy.fitting import PowerFit
+from lull.energy.method import IS_MEASURED, Component, Method, Ways
+from lull.energy.power import Estimate, Profiles, estimate, estimate_processors, profiles_of
+from lull.model.arrays import F64, I64, Bools
+from lull.model.columns import Columns, place, widen
+from lull.model.spec import Key
+
+_WORKS_RATIO: Final = 0.5
+"""Share of an interval that a meter must cover to count as working."""
+
+_THROUGHOUT_RATIO: Final = 0.95
+"""Share from which a reading may teach the power curve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What meters told of one interval: D devices, H holdings. NaN = not told."""
+
+    over: Interval
+    devices: tuple[str, ...]
+    """UUID of a GPU; ``cpu/`` and the node of its processors."""
+    is_gpu: Bools
+    products: tuple[str, ...]
+    """What the driver calls the device; "" = not told."""
+    limits_w: F64
+    joules: F64
+    """By way and device, (len(Method), D); counts only where ``covered_s`` does."""
+    covered_s: F64
+    """Seconds of the interval by way and device, (len(Method), D)."""
+    idle_w: F64
+    """What a meter calls idle, (D,)."""
+    vcpus: F64
+    """Of a node, (D,)."""
+    busy_cores: F64
+    """Mean number of them that worked, (D,)."""
+    device: I64
+    """Whose holdings, (H,): number of the device."""
+    pods: tuple[Key | None, ...]
+    """Who has it; None = processes that are no pod's."""
+    reserved_ratio: F64
+    activity: F64
+
+
+class Clerk:
+    """Takes for each device the best way that works, and learns its power curve.
+
+    Args:
+        devices: the power table.
+        processor: the family of the nodes' processors.
+    """
+
+    def __init__(self, devices: Sequence[Device] = DEVICES, processor: Processor = PROCESSORS[0]) -> None:
+        self._table = devices
+        self._processor = processor
+        self._ways = {component: Ways(component) for component in Component}
+        self._columns = Columns()
+        self._fit = PowerFit(0)
+
+    def conclude(self, told: Readings, holder_of: Mapping[Key, int], running: F64) -> Attributed:
+        """Whose joules those of the interval are.
+
+        Args:
+            told: by the meters.
+            holder_of: numbers of the pods' models; a pod that is not in it is no model's.
+            running: mean number of sequences that each device worked on, (D,); NaN = unknown.
+        """
+        held = _holdings(told, holder_of)
+        is_held = np.bincount(held.device, minlength=len(told.devices)) > 0
+        prior = profiles_of(told.products, told.limits_w, self._table)
+        at = self._claim(told.devices)
+        profiles = self._fit.fitted(prior, at)
+        otherwise = self._otherwise(told, profiles, is_held, running)
+        method = self._method(told, held, otherwise)
+        way = (method, np.arange(len(method)))
+        metered = Metered(told.joules[way], told.covered_s[way], np.where(IS_MEASURED[method], method, 0))
+        self._learn(at, prior, metered, is_held, running, told)
+        return attribute(metered, otherwise, self._floor_w(told, profiles, is_held), held, told.over)
+
+    def _claim(self, devices: Sequence[str]) -> I64:
+        gone = self._columns.free(set(self._columns.uids).difference(devices))
+        place(self._fit, gone, PowerFit(1))
+        at = self._columns.claim(devices)
+        widen(self._fit, PowerFit(self._columns.width - len(self._fit.loads)))
+        return at
+
+    def _otherwise(self, told: Readings, profiles: Profiles, is_held: Bools, running: F64) -> Estimate:
+        gpus = estimate(profiles, is_held, running)
+        cpus = estimate_processors(self._processor, told.vcpus, told.busy_cores)
+        return Estimate(
+            np.where(told.is_gpu, gpus.watts, cpus.watts),
+            np.where(told.is_gpu, gpus.method, cpus.method),
+            np.where(told.is_gpu, gpus.sigma_ratio, cpus.sigma_ratio),
+        )
+
+    def _method(self, told: Readings, held: Holdings, otherwise: Estimate) -> I64:
+        works = told.covered_s >= _WORKS_RATIO * told.over.length_s
+        works[otherwise.method, np.arange(len(otherwise.method))] = True
+        works[Method.UNKNOWN] = False
+        # a server's counter has its neighbours in it
+        works[Method.SERVER_COUNTER] &= np.bincount(held.device, minlength=len(told.devices)) == 1
+        found = np.zeros(len(told.devices), dtype=np.int64)
+        for component, mine in ((Component.GPU, told.is_gpu), (Component.CPU, ~told.is_gpu)):
+            names = [name for name, is_mine in zip(told.devices, mine, strict=True) if is_mine]
+            found[mine] = self._ways[component].take(names, works[:, mine])
+        return found
+
+    def _floor_w(self, told: Readings, profiles: Profiles, is_held: Bools) -> F64:
+        gpus = np.where(is_held, profiles.context_w, profiles.bare_w)
+        by_table = np.where(told.is_gpu, gpus, self._processor.idle_w * told.vcpus)
+        return np.where(np.isnan(told.idle_w), by_table, told.idle_w)
+
+    def _learn(self, at: I64, prior: Profiles, metered: Metered, is_held: Bools, running: F64, told: Readings) -> None:
+        whole = (metered.method > 0) & (metered.covered_s >= _THROUGHOUT_RATIO * told.over.length_s) & told.is_gpu
+        watts = np.where(whole, metered.joules / np.maximum(metered.covered_s, 1e-9), np.nan)
+        self._fit.learn(prior, watts, is_held, running, at)
+
+
+def _holdings(told: Readings, holder_of: Mapping[Key, int]) -> Holdings:
+    holder = [FOREIGN if pod is None else holder_of.get(pod, FOREIGN) for pod in told.pods]
+    return Holdings(told.device, np.array(holder, dtype=np.int64), told.reserved_ratio, told.activity)
