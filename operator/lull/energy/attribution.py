@@ -22,6 +22,9 @@ FOREIGN: Final = -1
 TOLERANCE_RATIO: Final = 0.01
 """Share of a device's joules that may be lost or made up before it counts as a fault of Lull's own."""
 
+_ROUNDING: Final = 1e-12
+"""Shares of several holders add up to 1 but for so much."""
+
 
 class ShareKey(IntEnum):
     """By what the joules above the floor were shared."""
@@ -211,7 +214,8 @@ def _method(method: I64, holdings: Holdings, reserved: F64, width: int) -> tuple
 
 def _left(at: I64, share: F64, width: int) -> F64:
     """What the holders' shares leave of each device, (D,)."""
-    return np.clip(1.0 - sums_by(at, share, width), 0.0, 1.0)
+    left = 1.0 - sums_by(at, share, width)
+    return np.where(left > _ROUNDING, left, 0.0)
 
 
 def _ratio(part: F64, whole: F64) -> F64:
