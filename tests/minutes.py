@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lull.energy.accounts import Account
-from lull.energy.attribution import FOREIGN, Attributed, Holdings, Interval, Metered, attribute
+from lull.energy.attribution import FOREIGN, Attributed, Holdings, Metered, attribute
 from lull.energy.method import Method
 from lull.energy.power import Estimate
+from lull.model.meter import Interval
 
 START_S = 1_790_000_040.0
 LENGTH_S = 60.0

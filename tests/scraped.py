@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from lull.adapters.meter_dialects import Signal, query
 from lull.adapters.prometheus import Track
 
 Labels = tuple[tuple[str, str], ...]
@@ -34,11 +33,6 @@ class Scraped:
 
     async def read_samples(self, queries: Mapping[Any, str], at_s: float) -> dict[Any, list[Track]]:
         return {name: self.answer(asked, at_s) for name, asked in queries.items()}
-
-    def told(self, at_s: float, window_s: float) -> dict[Signal, list[Track]]:
-        """Answers to the queries of all signals that have any."""
-        answers = {signal: self.answer(query(signal, window_s), at_s) for signal in Signal}
-        return {signal: tracks for signal, tracks in answers.items() if tracks}
 
     def answer(self, asked: str, at_s: float) -> list[Track]:
         selector, window_s = re.fullmatch(r"(.*)\[(\d+)s\]", asked).groups()  # type: ignore[union-attr]

@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lull.adapters.meter_dialects import Signal, node_of, slice_of
-from lull.adapters.meter_discovery import Sharing, discover
-from lull.adapters.meters import LAG_S, MARGIN_S, hear, readings
-from lull.energy.attribution import Attributed, Interval
+from lull.adapters.meter_dialects import node_of, slice_of
+from lull.adapters.meters import LAG_S, hear
+from lull.energy.attribution import Attributed
 from lull.energy.clerk import Clerk, Readings
+from lull.energy.discovery import Discovery, Sharing, discover
 from lull.energy.method import Method
+from lull.energy.reading import readings
+from lull.errors import Unreachable
+from lull.model.meter import Interval, Signal
 from lull.model.spec import Key
 from scraped import Scraped
 
 START_S, STEP_S = 1_790_000_000.0, 15.0
 MINUTE = Interval(START_S + 120.0, START_S + 180.0)
+NOW_S = MINUTE.end_s + LAG_S
 CHAT, RANK = Key("demo", "chat-0"), Key("shop", "rank-0")
 EXPORTER = {
     "job": "dcgm",
@@ -40,9 +44,8 @@ def scraped(text_at: Callable[[float], str], honor_labels: bool = False, **targe
     return world
 
 
-def told_by(world: Scraped, nodes: Mapping[str, str] | None = None) -> Readings:
-    told = world.told(MINUTE.end_s + LAG_S, 60.0 + LAG_S + MARGIN_S)
-    return readings(told, MINUTE, nodes)
+def told_by(world: Any, nodes: Mapping[str, str] | None = None) -> Readings:
+    return readings(asyncio.run(hear(world, MINUTE, NOW_S, nodes or {})).told, MINUTE)
 
 
 def concluded(found: Readings, *models: Key) -> Attributed:
@@ -357,23 +360,25 @@ def test_kepler_tells_of_boards_and_of_their_nodes_pods() -> None:
     assert (shared.method == Method.POD_COUNTERS).all()
 
 
+def discovered(world: Any) -> Discovery:
+    told = asyncio.run(hear(world, MINUTE, NOW_S, {})).told
+    found = readings(told, MINUTE)
+    return discover(told, found, concluded(found, CHAT).method)
+
+
 def test_discovery_says_what_there_is() -> None:
     world = together(
         scraped(dcgm(300.0, CHAT_LABELS), **EXPORTER),
         scraped(node_exporter, **NODE),
         scraped(cadvisor, honor_labels=True, **KUBELET),
     )
-    told = world.told(MINUTE.end_s + LAG_S, 240.0)
-    found = readings(told, MINUTE)
-    discovery = discover(told, found, concluded(found, CHAT).method)
-    assert set(discovery.signals) == {
-        Signal.DCGM_ENERGY, Signal.DCGM_POWER, Signal.RAPL, Signal.NODE_NAME,
-        Signal.CPU_SECONDS, Signal.CPU_ROOT, Signal.CPU_COUNT,
+    found = discovered(world)
+    assert set(found.signals) == {
+        Signal.DCGM_ENERGY, Signal.DCGM_POWER, Signal.RAPL, Signal.CPU_SECONDS, Signal.CPU_ROOT, Signal.CPU_COUNT,
     }  # fmt: skip
-    assert discovery.step_s[Signal.DCGM_ENERGY] == STEP_S
-    assert discovery.spelling == ("exported_pod", "pod", "Hostname")
-    assert discovery.sharing == {"GPU-a": Sharing.EXCLUSIVE}
-    assert discovery.rungs == {"GPU-a": (Method.COUNTER, 1), "cpu/n1": (Method.SHARED_COUNTER, 2)}
+    assert found.step_s[Signal.DCGM_ENERGY] == STEP_S
+    assert found.sharing == {"GPU-a": Sharing.EXCLUSIVE}
+    assert found.rungs == {"GPU-a": (Method.COUNTER, 1), "cpu/n1": (Method.SHARED_COUNTER, 2)}
 
 
 @pytest.mark.parametrize(
@@ -385,18 +390,31 @@ def test_discovery_says_what_there_is() -> None:
     ],
 )
 def test_discovery_tells_how_boards_are_shared(series: list[str], sharing: Sharing) -> None:
-    world = scraped(dcgm(300.0, *series), **EXPORTER)
-    told = world.told(MINUTE.end_s + LAG_S, 240.0)
-    found = readings(told, MINUTE)
-    assert discover(told, found, np.zeros(1, dtype=np.int64)).sharing == {"GPU-a": sharing}
-    assert discover(told, found, np.zeros(1, dtype=np.int64)).rungs == {}
+    assert discovered(scraped(dcgm(300.0, *series), **EXPORTER)).sharing == {"GPU-a": sharing}
 
 
-def test_one_read_asks_for_all_signals() -> None:
-    world: Any = scraped(dcgm(300.0, CHAT_LABELS), **EXPORTER)
-    heard = asyncio.run(hear(world, MINUTE))
-    assert concluded(readings(heard.told, MINUTE), CHAT).known_j == pytest.approx([18_000.0])
+def test_a_device_that_nothing_is_known_of_is_on_no_rung() -> None:
+    kubelet = scraped(lambda _: 'container_cpu_usage_seconds_total{id="/"} 5\n', honor_labels=True, **KUBELET)
+    assert discovered(kubelet).rungs == {}
+
+
+def test_a_read_says_how_labels_are_spelled() -> None:
+    heard = asyncio.run(hear(scraped(dcgm(300.0, CHAT_LABELS), **EXPORTER), MINUTE, NOW_S, {}))  # type: ignore[arg-type]
+    assert heard.spelling == ("exported_pod", "pod", "Hostname")
     assert heard.errors == {}
+
+
+def test_a_signal_that_cannot_be_read_is_told_and_the_others_are_read() -> None:
+    class Ailing(Scraped):
+        async def read_samples(self, queries: Mapping[Any, str], at_s: float) -> dict[Any, Any]:
+            answers: dict[Any, Any] = await super().read_samples(queries, at_s)
+            return answers | {Signal.DCGM_ENERGY: Unreachable("gone")}
+
+    world: Any = Ailing(scraped(dcgm(300.0, CHAT_LABELS), **EXPORTER).series)
+    heard = asyncio.run(hear(world, MINUTE, NOW_S, {}))
+    assert list(heard.errors) == [Signal.DCGM_ENERGY]
+    shared = concluded(readings(heard.told, MINUTE), CHAT)
+    assert (shared.method[0], shared.known_j[0]) == (Method.POWER_GAUGE, pytest.approx(18_000.0))
 
 
 def test_nothing_told_is_no_device() -> None:
@@ -421,5 +439,6 @@ def test_a_node_has_one_name_whoever_tells_of_it(labels: dict[str, str], node: s
 
 
 def test_a_slice_says_its_size() -> None:
-    assert slice_of({"GPU_I_ID": "13", "GPU_I_PROFILE": "2g.20gb"}) == ("13", 2.0)
+    assert slice_of({"GPU_I_ID": "13", "GPU_I_PROFILE": "2g.20gb"}) == ("13", 2 / 7)
+    assert slice_of({"GPU_I_ID": "1", "GPU_I_PROFILE": "1g.6gb", "modelName": "NVIDIA A30"}) == ("1", 1 / 4)
     assert slice_of({"GPU_I_ID": "", "GPU_I_PROFILE": ""}) is None

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lull.energy.attribution import FOREIGN, Attributed, Holdings, Interval, Metered, ShareKey, attribute
+from lull.energy.attribution import FOREIGN, Attributed, Holdings, Metered, ShareKey, attribute
 from lull.energy.method import Method
 from lull.energy.power import Estimate
+from lull.model.meter import Interval
 
 MINUTE = Interval(600.0, 660.0)
 NAN = float("nan")

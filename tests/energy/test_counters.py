@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lull.energy.counters import Nature, Rises, integrals, known_until_s, rises, within
-from lull.energy.samples import Samples
+from lull.model.meter import Samples
 
 POWER_W = 100.0
 STEP_S = 15.0

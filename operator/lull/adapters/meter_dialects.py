@@ -10,37 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from lull.model.meter import Meter, Part, Signal
+from lull.model.spec import Key
+
 Labels = Mapping[str, str]
-
-
-class Signal(StrEnum):
-    """What is read."""
-
-    DCGM_ENERGY = "dcgm_energy"
-    DCGM_POWER = "dcgm_power"
-    DCGM_UTIL = "dcgm_util"
-    DCGM_ENGINE = "dcgm_engine"
-    DCGM_LIMIT = "dcgm_limit"
-    KEPLER_NODE = "kepler_node"
-    KEPLER_IDLE = "kepler_idle"
-    KEPLER_POD = "kepler_pod"
-    KEPLER_GPU = "kepler_gpu"
-    KEPLER_GPU_POD = "kepler_gpu_pod"
-    OLD_KEPLER_NODE = "old_kepler_node"
-    OLD_KEPLER_POD = "old_kepler_pod"
-    TRITON_ENERGY = "triton_energy"
-    TRITON_LIMIT = "triton_limit"
-    SCAPHANDRE_HOST = "scaphandre_host"
-    SCAPHANDRE_PROCESS = "scaphandre_process"
-    RAPL = "rapl"
-    NODE_NAME = "node_name"
-    CPU_SECONDS = "cpu_seconds"
-    CPU_ROOT = "cpu_root"
-    CPU_COUNT = "cpu_count"
-    CPU_REQUEST = "cpu_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +48,53 @@ DIALECTS: Final[Mapping[Signal, Dialect]] = {
     Signal.SCAPHANDRE_HOST: Dialect("scaph_host_energy_microjoules", 1e-6),
     Signal.SCAPHANDRE_PROCESS: Dialect('scaph_process_power_consumption_microwatts{kubernetes_pod_name!=""}', 1e-6),
     Signal.RAPL: Dialect('{__name__=~"node_rapl_(package|dram)_joules_total"}'),
-    Signal.NODE_NAME: Dialect("node_uname_info"),
     Signal.CPU_SECONDS: Dialect('container_cpu_usage_seconds_total{container!="",container!="POD",pod!=""}'),
     Signal.CPU_ROOT: Dialect('container_cpu_usage_seconds_total{id="/"}'),
     Signal.CPU_COUNT: Dialect("machine_cpu_cores"),
     Signal.CPU_REQUEST: Dialect('kube_pod_container_resource_requests{resource="cpu"}'),
 }
 
-RAPL_RANGES_J: Final = (65_532.610987, 262_143.328850)
-"""Where RAPL's counters begin anew: 2^32 of its units, of which there are two; exporters do not tell it."""
-
-MOST_GPU_W: Final = 2000.0
-"""No board draws as much; DCGM's signs for "not supported" are far above."""
-
-MOST_CPU_W: Final = 1000.0
-"""No socket or its memory draws as much."""
+NODE_NAMES: Final = "node_uname_info"
+"""Tells a node's name by the instance under which it is scraped."""
 
 _SOURCE_LABELS: Final = ("job", "instance", "prometheus", "prometheus_replica", "replica", "cluster")
 """Labels that tell who was scraped and by whom."""
+
+
+_BOARDS: Final = frozenset(signal for signal in Signal if signal.startswith("dcgm"))
+_NODES: Final = frozenset(
+    {
+        Signal.KEPLER_NODE,
+        Signal.KEPLER_IDLE,
+        Signal.OLD_KEPLER_NODE,
+        Signal.RAPL,
+        Signal.SCAPHANDRE_HOST,
+        Signal.CPU_ROOT,
+        Signal.CPU_COUNT,
+    }
+)
+
+
+def meter_of(signal: Signal, labels: Labels, nodes: Mapping[str, str]) -> Meter | None:
+    """What a series is about; None where it lacks what its signal must tell.
+
+    Args:
+        signal: of the series.
+        labels: of the series.
+        nodes: names of nodes by address or by scraped instance, where they are known.
+    """
+    node, board = node_of(labels, nodes), board_of(labels)
+    if signal in _NODES:
+        is_idle = signal is Signal.KEPLER_IDLE or labels.get("mode") == "idle"
+        return Meter(node=node, series=_zone_of(labels), is_idle=is_idle) if node is not None else None
+    if signal in _BOARDS:
+        found = Meter(board, slice_of(labels), node, _key(holder_of(labels)), product=product_of(labels))
+        return found if board is not None else None
+    if signal in (Signal.TRITON_ENERGY, Signal.TRITON_LIMIT, Signal.KEPLER_GPU):
+        pod = None if signal is Signal.KEPLER_GPU else _key(pod_of(labels))
+        return Meter(board, None, node, pod, product=product_of(labels)) if board is not None else None
+    pod = _key(pod_of(labels))
+    return Meter(node=node, pod=pod, series=_series_of(labels)) if pod is not None else None
 
 
 def query(signal: Signal, window_s: float) -> str:
@@ -142,16 +146,12 @@ def board_of(labels: Labels) -> str | None:
     return next((labels[name] for name in ("UUID", "gpu_uuid", "uuid") if labels.get(name)), None)
 
 
-def slice_of(labels: Labels) -> tuple[str, float] | None:
-    """Number of the MIG slice that a series is about, and how many of the board's compute slices it has."""
+def slice_of(labels: Labels) -> Part | None:
+    """The MIG slice that a series is about. MIG makes four compute slices of an A30, and seven of all others."""
     number, profile = labels.get("GPU_I_ID", ""), labels.get("GPU_I_PROFILE", "")
     found = re.match(r"(\d+)g\.", profile)
-    return (number, float(found[1])) if number and found else None
-
-
-def slices_of(product: str) -> float:
-    """How many compute slices MIG makes of a board: four of an A30, seven of all others."""
-    return 4.0 if re.search(r"\bA30\b", product) else 7.0
+    slices = 4.0 if re.search(r"\bA30\b", product_of(labels)) else 7.0
+    return Part(number, float(found[1]) / slices) if number and found else None
 
 
 def product_of(labels: Labels) -> str:
@@ -174,11 +174,31 @@ def node_of(labels: Labels, nodes: Mapping[str, str]) -> str | None:
     return nodes.get(told) or nodes.get(_host(told)) or told
 
 
-def zone_of(labels: Labels) -> str:
-    """Which of a node's counters a series is: its zone and number."""
+def _zone_of(labels: Labels) -> str:
+    """Which of a node's counters a series is."""
     name = labels.get("__name__", "")
     zone = labels.get("zone") or ("dram" if "dram" in name else "package")
     return "/".join((zone, *(labels.get(label, "") for label in ("path", "index", "package", "mode"))))
+
+
+def _series_of(labels: Labels) -> str:
+    """Which of a pod's series it is."""
+    names = (
+        "__name__",
+        "zone",
+        "exported_container",
+        "container",
+        "container_name",
+        "container_id",
+        "id",
+        "pid",
+        "pod_id",
+    )
+    return "/".join(labels.get(name, "") for name in names)
+
+
+def _key(pod: tuple[str, str] | None) -> Key | None:
+    return None if pod is None else Key(*pod)
 
 
 def _host(instance: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from lull.energy.method import IS_MEASURED, SIGMA_RATIO, Method
 from lull.energy.power import Estimate
 from lull.model.arrays import F64, I64, Bools, sums_by
+from lull.model.meter import Interval
 
 FOREIGN: Final = -1
 """A holder that is none of Lull's models."""
@@ -33,19 +34,6 @@ class ShareKey(IntEnum):
     SOLE = 1
     ACTIVITY = 2
     RESERVATION = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A stretch of time."""
-
-    start_s: float
-    end_s: float
-
-    @property
-    def length_s(self) -> float:
-        """Its seconds."""
-        return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,25 @@ from typing import Final
 
 import numpy as np
 
-from lull.energy.attribution import FOREIGN, Attributed, Holdings, Interval, Metered, attribute
+from lull.energy.attribution import FOREIGN, Attributed, Holdings, Metered, attribute
+from lull.energy.counters import MAX_GAP_S
 from lull.energy.devices import DEVICES, PROCESSORS, Device, Processor
 from lull.energy.fitting import PowerFit
 from lull.energy.method import IS_MEASURED, Component, Method, Ways
 from lull.energy.power import Estimate, Profiles, estimate, estimate_processors, profiles_of
 from lull.model.arrays import F64, I64, Bools
 from lull.model.columns import Columns, place, widen
+from lull.model.meter import Interval
 from lull.model.spec import Key
 
 _WORKS_RATIO: Final = 0.5
 """Share of an interval that a meter must cover to count as working."""
 
+_ENOUGH_RATIO: Final = 0.9
+"""Share of the metered devices that must be covered before an interval is concluded early."""
+
 _THROUGHOUT_RATIO: Final = 0.95
-"""Share from which a reading may teach the power curve."""
+"""Share of an interval from which it counts as covered throughout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Readings:
     """By way and device, (len(Method), D); counts only where ``covered_s`` does."""
     covered_s: F64
     """Seconds of the interval by way and device, (len(Method), D)."""
+    is_metered: Bools
+    """Whether any meter of the device was heard of, (D,)."""
     idle_w: F64
     """What a meter calls idle, (D,)."""
     vcpus: F64
@@ -51,6 +58,26 @@ class Readings:
     """Who has it; None = processes that are no pod's."""
     reserved_ratio: F64
     activity: F64
+
+
+def may_close(told: Readings, now_s: float) -> bool:
+    """Whether an interval may be concluded: its meters have told all of it, or will hardly do so.
+
+    What a counter did in an outage is known as soon as it is read again, but spread evenly: who concludes before that
+    books an estimate for the first part of the outage, and for the rest a mean that may be far from it. So nine tenths
+    of the devices must be covered, or a quarter of an hour be over. A single dead exporter holds up no large fleet.
+
+    Args:
+        told: of the interval, by what was read until now.
+        now_s: until when that was.
+    """
+    measured_s = told.covered_s[IS_MEASURED]
+    best_s = measured_s.max(axis=0, initial=0.0)
+    is_covered = best_s >= _THROUGHOUT_RATIO * told.over.length_s
+    is_metered = told.is_metered
+    return now_s >= told.over.end_s + MAX_GAP_S or bool(
+        is_covered[is_metered].sum() >= _ENOUGH_RATIO * is_metered.sum()
+    )
 
 
 class Clerk:

@@ -1,6 +1,6 @@
 """How much counters rose, and over which time that is known.
 
-Called by ``adapters`` with samples in joules, and for counters of work. What a counter did while nobody looked is known
+Called by ``reading`` with samples in joules, and for counters of work. What a counter did while nobody looked is known
 as long as it was one count: it is spread evenly over the time between the two samples. A first sample, a reset and too
 long a gap tell nothing: their time is not covered, and nothing beyond a last sample is made up.
 """
@@ -12,8 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from lull.energy.samples import Samples, told_once
+from lull.energy.samples import told_once
 from lull.model.arrays import F64, I64, Bools, sums_by
+from lull.model.meter import Samples
 
 MAX_GAP_S: Final = 900.0
 """Longest time between two samples of a counter that are taken for one count; three outages of a Prometheus fit."""
@@ -24,11 +25,8 @@ MAX_GAUGE_GAP_S: Final = 90.0
 _COLLECTED_S: Final = 60.0
 """Age that a value may have when it is told: exporters answer from a cache (dcgm-exporter 30 s, Kepler 5 s)."""
 
-_MOST_TIMES: Final = 4.0
-"""A fall is taken for a wrap only if the power that this means is at most so many times the usual."""
-
-_LEAST_SHARE: Final = 0.1
-"""A rise over a gap that is below this share of the usual hides a reset."""
+_NEAR: Final = (0.5, 1.5)
+"""Bounds of what a wrap or a gap may mean, against the powers right before and after: beyond them there was a reset."""
 
 _GAP_TIMES: Final = 3.0
 """A time between two samples is a gap when it is so many times the usual."""
@@ -78,9 +76,9 @@ def rises(samples: Samples, nature: Nature) -> Rises:
     the first, or after more than ``max_gap_s``       nothing
     rises, not faster than the device can             the difference, spread evenly
     rises faster                                      nothing: that is another counter
-    rises over a gap, by next to nothing              nothing: a reset hides in the gap
+    rises over a gap, far less than before and after  nothing: a reset hides in the gap
     falls, and with what lacks to ``wraps_at`` draws  the difference over the wrap
-    no more than is usual for the device
+    about what it did right before and after
     falls otherwise                                   nothing: what came before the reset is lost
     ================================================  ==========================================
     """
@@ -91,21 +89,18 @@ def rises(samples: Samples, nature: Nature) -> Rises:
     took_s = to_s - from_s
     is_short = took_s <= nature.max_gap_s
     most = _each(nature.most_w, told.width)[meter]
-    is_plain = (rise >= 0.0) & (rise <= most * (took_s + _COLLECTED_S))
-    usual_w, usual_s = _usual(meter, took_s, rise, is_short & is_plain, told.width)
+    is_plain = is_short & (rise >= 0.0) & (rise <= most * (took_s + _COLLECTED_S))
+    least_w, highest_w = _near_w(meter, np.where(is_plain, rise / took_s, np.nan))
+    usual_s = _medians(meter, took_s, told.width)[meter]
     wraps_at = _each(nature.wraps_at, told.width)[meter]
     wrapped = rise + wraps_at
+    is_gap = nature.is_steady & (took_s > _GAP_TIMES * usual_s)
     with np.errstate(invalid="ignore"):
-        is_wrap = (
-            (rise < 0.0)
-            & (before <= wraps_at)
-            & (wrapped <= most * took_s)
-            & (wrapped <= _or(_MOST_TIMES * usual_w[meter] * took_s, wraps_at / 2.0))
-        )
-        is_gap = nature.is_steady & (took_s > _GAP_TIMES * usual_s[meter])
-        hides_reset = is_gap & (rise < _LEAST_SHARE * usual_w[meter] * took_s)
-        hides_wrap = took_s * _or(usual_w[meter], most) > wraps_at / 2.0
-    is_known = is_short & ((is_plain & ~hides_reset) | is_wrap) & ~hides_wrap
+        fits = (wrapped >= _NEAR[0] * least_w * took_s) & (wrapped <= _NEAR[1] * highest_w * took_s)
+        is_wrap = is_short & ~is_gap & (rise < 0.0) & (before <= wraps_at) & (wrapped <= most * took_s) & fits
+        hides_reset = is_gap & (rise < _NEAR[0] * least_w * took_s)
+        hides_wrap = is_gap & (took_s * np.where(np.isnan(highest_w), most, highest_w) > wraps_at / 2.0)
+    is_known = (is_plain & ~hides_reset & ~hides_wrap) | is_wrap
     amount = np.where(is_wrap, wrapped, rise)
     return Rises(meter[is_known], from_s[is_known], to_s[is_known], amount[is_known], told.width)
 
@@ -154,10 +149,13 @@ def _pairs(told: Samples) -> tuple[I64, F64, F64, F64, F64]:
     return told.meter[same], told.time_s[same], told.time_s[same + 1], value[same + 1] - value[same], value[same]
 
 
-def _usual(meter: I64, took_s: F64, rise: F64, is_plain: Bools, width: int) -> tuple[F64, F64]:
-    """Median power and median time between samples of each meter's plain pairs, (D,); NaN = it has none."""
-    at = meter[is_plain]
-    return _medians(at, rise[is_plain] / took_s[is_plain], width), _medians(at, took_s[is_plain], width)
+def _near_w(meter: I64, watts: F64) -> tuple[F64, F64]:
+    """Lower and higher of the powers in the pairs before and after, (P,); NaN where neither is known."""
+    same = meter[1:] == meter[:-1]
+    before, after = np.full(len(watts), np.nan), np.full(len(watts), np.nan)
+    before[1:][same] = watts[:-1][same]
+    after[:-1][same] = watts[1:][same]
+    return np.fmin(before, after), np.fmax(before, after)
 
 
 def _medians(meter: I64, values: F64, width: int) -> F64:

@@ -1,6 +1,6 @@
 """How a joule is known, from a device's own counter down to a nameplate; and which way is taken, without flapping.
 
-Order and figures of uncertainty: research/energy.md sections 1.4 and 2.4. Called by ``attribution`` and ``adapters``.
+Order and figures of uncertainty: research/energy.md sections 1.4 and 2.4. Called by ``clerk`` and ``attribution``.
 """
 
 from __future__ import annotations

@@ -1,40 +1,11 @@
-"""Samples of counters and gauges, freed of what is told twice. Called by ``counters`` and by ``adapters``."""
+"""Samples of counters and gauges, freed of what is told twice. Called by ``counters`` and ``spans``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
 import numpy as np
 
-from lull.model.arrays import F64, I64, Bools
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Readings of many meters in any order, one element per sample, each (S,)."""
-
-    meter: I64
-    """Which meter was read, from 0 to ``width`` - 1: a device, whatever labels its series carries."""
-    source: I64
-    """Who told: one number for each exporter, so that two who read the same meter are not taken for one."""
-    time_s: F64
-    value: F64
-    """Joules of a counter, watts or a ratio of a gauge."""
-    width: int
-    """How many meters there are."""
-
-    def where(self, chosen: Bools | I64) -> Samples:
-        """Some of the samples, or all in another order."""
-        return Samples(self.meter[chosen], self.source[chosen], self.time_s[chosen], self.value[chosen], self.width)
-
-    @staticmethod
-    def none(width: int) -> Samples:
-        """No sample of any of so many meters."""
-        return Samples(_NONE, _NONE, np.empty(0), np.empty(0), width)
-
-
-_NONE: Final = np.empty(0, dtype=np.int64)
+from lull.model.arrays import I64, Bools
+from lull.model.meter import Samples
 
 
 def told_once(samples: Samples) -> Samples:

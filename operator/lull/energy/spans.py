@@ -1,19 +1,21 @@
-"""Series of Prometheus made into samples of meters, in joules, watts, seconds and ratios. Called by ``meters``."""
+"""What series say of one interval, by whatever they are about: work that was done, means of gauges, latest values.
+
+Called by ``holders`` and ``reading``, which say what counts as one meter: series of one key are one, since labels
+change where the device does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from lull.adapters.meter_dialects import Labels, source_of
-from lull.adapters.prometheus import Track
-from lull.energy.attribution import Interval
 from lull.energy.counters import Covered, Nature, rises, within
-from lull.energy.samples import Samples, told_once
+from lull.energy.samples import told_once
 from lull.model.arrays import F64, I64, sums_by
+from lull.model.meter import Interval, Meter, Samples, Series, Signal, Told
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -22,39 +24,33 @@ LATEST_S: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Meters(Generic[Name]):
+class Named(Generic[Name]):
     """Samples, and whose they are."""
 
     names: tuple[Name, ...]
     samples: Samples
 
-    @staticmethod
-    def of(tracks: Sequence[Track], unit: float, name_of: Callable[[Labels], Name | None]) -> Meters[Name]:
-        """Meters by name: series of one name are one meter; those without a name are left out."""
-        names: dict[Name, int] = {}
-        sources: dict[tuple[str, ...], int] = {}
-        told: list[tuple[int, int, Track]] = []
-        for track in tracks:
-            name = name_of(track.labels)
-            if name is not None:
-                source = sources.setdefault(source_of(track.labels), len(sources))
-                told.append((names.setdefault(name, len(names)), source, track))
-        if not told:
-            return Meters((), Samples.none(0))
-        counts = [len(track.times_s) for _, _, track in told]
-        return Meters(
-            tuple(names),
-            Samples(
-                np.repeat([meter for meter, _, _ in told], counts),
-                np.repeat([source for _, source, _ in told], counts),
-                np.concatenate([track.times_s for _, _, track in told]),
-                unit * np.concatenate([track.values for _, _, track in told]),
-                len(names),
-            ),
-        )
+
+def named(told: Told, signal: Signal, name_of: Callable[[Meter], Name | None]) -> Named[Name]:
+    """A signal's samples by name: series of one name are one meter; those without a name are left out."""
+    series = told.get(signal)
+    return Named((), Samples.none(0)) if series is None else regrouped(series, name_of)
 
 
-def worked(meters: Meters[Name], over: Interval, *, is_born: bool = True) -> dict[Name, float]:
+def regrouped(series: Series, name_of: Callable[[Meter], Name | None]) -> Named[Name]:
+    """The same of one series."""
+    names: dict[Name, int] = {}
+    group = np.full(len(series.meters), -1, dtype=np.int64)
+    for i, meter in enumerate(series.meters):
+        name = name_of(meter)
+        if name is not None:
+            group[i] = names.setdefault(name, len(names))
+    samples = series.samples
+    kept = samples.where(group[samples.meter] >= 0)
+    return Named(tuple(names), replace(kept, meter=group[kept.meter], width=len(names)))
+
+
+def worked(meters: Named[Name], over: Interval, *, is_born: bool = True) -> dict[Name, float]:
     """How much counters of work rose in the interval, by name; who is not in it is unknown.
 
     Args:
@@ -72,7 +68,7 @@ def worked(meters: Meters[Name], over: Interval, *, is_born: bool = True) -> dic
     }
 
 
-def means(meters: Meters[Name], over: Interval) -> dict[Name, float]:
+def means(meters: Named[Name], over: Interval) -> dict[Name, float]:
     """Mean of a gauge's samples in the interval, else the latest before it, by name."""
     samples = told_once(meters.samples)
     inside = samples.where((samples.time_s > over.start_s) & (samples.time_s <= over.end_s))
@@ -83,7 +79,7 @@ def means(meters: Meters[Name], over: Interval) -> dict[Name, float]:
     return found
 
 
-def last(meters: Meters[Name], until_s: float, age_s: float) -> dict[Name, float]:
+def last(meters: Named[Name], until_s: float, age_s: float) -> dict[Name, float]:
     """Each gauge's newest sample up to a moment, by name, unless it is older than that."""
     samples = told_once(meters.samples)
     recent = samples.where((samples.time_s <= until_s) & (samples.time_s >= until_s - age_s))
