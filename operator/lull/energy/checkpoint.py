@@ -29,7 +29,7 @@ VERSION: Final = 1
 SHARD_BYTES: Final = 700_000
 """What a shard is filled to; an object of Kubernetes may have a megabyte."""
 
-_ROW_BYTES: Final = 96.0
+_ROW_BYTES: Final = 64.0
 """A row at its worst: five numbers and a device's name, compressed and in base64."""
 
 _ACCOUNT_BYTES: Final = 520.0
