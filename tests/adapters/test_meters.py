@@ -145,6 +145,15 @@ def test_two_exporters_of_one_board_are_not_added() -> None:
     assert concluded(told_by(world), CHAT).known_j == pytest.approx([18_000.0])
 
 
+def test_a_board_that_is_silent_in_the_interval_stays_its_pods() -> None:
+    """The exporter died a minute before; what the model says is chat's, and not nobody's."""
+    world = scraped(dcgm(300.0, CHAT_LABELS), **EXPORTER)
+    world.series = {labels: [p for p in of if p[0] <= MINUTE.start_s - 30.0] for labels, of in world.series.items()}
+    shared = concluded(told_by(world), CHAT)
+    assert by_model(shared, 1) == pytest.approx([108.0 * 60.0, 0.0, 0.0])
+    assert (shared.method[0], shared.covered_s[0]) == (Method.TIME, 0.0)
+
+
 def triton(watts: float, since_s: float, board: str = "GPU-t") -> str:
     return (
         f'nv_energy_consumption{{gpu_uuid="{board}"}} {watts * since_s}\nnv_gpu_power_limit{{gpu_uuid="{board}"}} 300\n'

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -94,6 +94,19 @@ class Clerk:
         self._ways = {component: Ways(component) for component in Component}
         self._columns = Columns()
         self._fit = PowerFit(0)
+        self._before: Readings | None = None
+
+    def with_silent(self, told: Readings, holder_of: Mapping[Key, int]) -> Readings:
+        """The readings, with the devices that no meter speaks of any more while a model's pod has them.
+
+        An exporter that died takes its series along, and with them all that would say that something is unknown. Its
+        devices are then estimated, or counted as unknown, as long as a pod that had them is there.
+        """
+        before, there = self._before, frozenset(told.devices)
+        if before is not None and before.devices != told.devices:
+            told = _joined(told, _silent(before, there, holder_of, told.over))
+        self._before = told
+        return told
 
     def conclude(self, told: Readings, holder_of: Mapping[Key, int], running: F64) -> Attributed:
         """Whose joules those of the interval are.
@@ -152,6 +165,49 @@ class Clerk:
         whole = (metered.method > 0) & (metered.covered_s >= _THROUGHOUT_RATIO * told.over.length_s) & told.is_gpu
         watts = np.where(whole, metered.joules / np.maximum(metered.covered_s, 1e-9), np.nan)
         self._fit.learn(prior, watts, is_held, running, at)
+
+
+def _silent(before: Readings, there: frozenset[str], holder_of: Mapping[Key, int], over: Interval) -> Readings:
+    """Devices of the readings before that are not told of now, and what of their holders is still there."""
+    is_silent = np.array([name not in there for name in before.devices], dtype=np.bool_)
+    is_there = np.array([pod is not None and pod in holder_of for pod in before.pods], dtype=np.bool_)
+    kept = np.flatnonzero(is_there & is_silent[before.device])
+    devices, at = np.unique(before.device[kept], return_inverse=True)
+    unknown = np.full(len(devices), np.nan)
+    return Readings(
+        over=over,
+        devices=tuple(before.devices[i] for i in devices),
+        is_gpu=before.is_gpu[devices],
+        products=tuple(before.products[i] for i in devices),
+        limits_w=before.limits_w[devices],
+        joules=np.zeros((len(Method), len(devices))),
+        covered_s=np.zeros((len(Method), len(devices))),
+        is_metered=np.zeros(len(devices), dtype=np.bool_),
+        idle_w=unknown,
+        vcpus=before.vcpus[devices],
+        busy_cores=unknown,
+        device=at.astype(np.int64),
+        pods=tuple(before.pods[i] for i in kept),
+        reserved_ratio=before.reserved_ratio[kept],
+        activity=np.full(len(kept), np.nan),
+    )
+
+
+def _joined(told: Readings, silent: Readings) -> Readings:
+    """Both as one; the silent devices come last."""
+    shifted = replace(silent, device=silent.device + len(told.devices))
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(told, name), getattr(shifted, name)], axis=-1)
+        for name in Readings.__dataclass_fields__
+        if isinstance(getattr(told, name), np.ndarray)
+    }
+    return replace(
+        told,
+        devices=told.devices + silent.devices,
+        products=told.products + silent.products,
+        pods=told.pods + silent.pods,
+        **arrays,
+    )
 
 
 def _holdings(told: Readings, holder_of: Mapping[Key, int]) -> Holdings:

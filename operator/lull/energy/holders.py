@@ -83,18 +83,31 @@ def add_node_holders(found: Holders, told: Told, vcpus: Mapping[str, float], ove
 
 
 def _presence(told: Told, over: Interval) -> dict[Slot, dict[Key | None, float]]:
-    """How often each pod was told to have a board or slice in the interval; None = how often none was."""
+    """How often each pod was told to have a board or slice in the interval; None = how often none was.
+
+    Where nothing was told in the interval, those who had it last still have it.
+    """
     found: dict[Slot, dict[Key | None, float]] = {}
     for signal in _BOARD_SIGNALS:
         series = named(told, signal, _slot_and_pod)
         samples = series.samples
         inside = (samples.time_s > over.start_s) & (samples.time_s <= over.end_s)
         times = np.bincount(samples.meter[inside], minlength=samples.width)
-        mine: defaultdict[Slot, dict[Key | None, float]] = defaultdict(dict)
-        for (slot, pod), count in zip(series.names, times.tolist(), strict=True):
-            mine[slot][pod] = float(count)
-        found = {**mine, **found}
+        last_s = np.full(samples.width, -np.inf)
+        np.maximum.at(last_s, samples.meter, samples.time_s)
+        mine: defaultdict[Slot, dict[Key | None, tuple[float, float]]] = defaultdict(dict)
+        for (slot, pod), count, at_s in zip(series.names, times.tolist(), last_s.tolist(), strict=True):
+            mine[slot][pod] = (float(count), at_s)
+        found = {slot: _present(pods) for slot, pods in mine.items()} | found
     return found
+
+
+def _present(pods: Mapping[Key | None, tuple[float, float]]) -> dict[Key | None, float]:
+    """How often each was told, from that and when it was last told."""
+    if any(count for count, _ in pods.values()):
+        return {pod: count for pod, (count, _) in pods.items()}
+    latest_s = max(at_s for _, at_s in pods.values())
+    return {pod: float(at_s == latest_s) for pod, (_, at_s) in pods.items()}
 
 
 def _add_dcgm(
