@@ -89,6 +89,30 @@ def test_shards_of_different_moments_count_no_interval_twice_and_lose_none(monke
     assert everything(lived(again, range(8, 12))) == pytest.approx(everything(lived(ledger, range(10, 12))))
 
 
+def test_an_account_is_in_its_new_shard_before_it_leaves_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever dies after any of the writes has lost no account."""
+    small_shards(monkeypatch, 4000)
+    ledger, shelf = Ledger(BERLIN), Shelf()
+    stored = {shard["shard"]: shard for shard in shelf.write(lived(ledger, range(1)))}
+    before = dict(shelf.shard_of)
+    for number in range(1, 6):
+        ledger.enter(a_fleet_minute(number), MODELS, [f"GPU-{number}-{i}" for i in range(6)])
+        for shard in shelf.write(ledger):
+            stored[shard["shard"]] = shard
+            assert set(before) <= {account.uid for account in restore(stored.values(), BERLIN)[0].accounts}
+    assert any(shelf.shard_of[uid] != shard for uid, shard in before.items()), "or none moved"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_an_account_in_two_shards_the_newest_counts(order: int) -> None:
+    """It moved, and the operator died before the shard that it left was written again."""
+    old = lived(Ledger(BERLIN), range(4))
+    left = Shelf().write(old)
+    new = lived(old, range(4, 7))
+    again, _ = restore([*left, *Shelf().write(new)][::order], BERLIN)
+    assert everything(again) == everything(new)
+
+
 @given(st.integers(0, 12), st.integers(0, 2**32))
 def test_a_death_at_any_moment_is_survived(died_after: int, seed: int) -> None:
     """Accounts grow and move between shards; the writes after the death are lost."""

@@ -100,7 +100,8 @@ def restore(shards: Iterable[Shard], zone: ZoneInfo) -> tuple[Ledger, Shelf]:
                 newest[account.uid] = (float(until_s), number)
     for number, told in enumerate(read):
         keep = np.array([newest[account.uid][1] == number for account in told.accounts], dtype=np.bool_)
-        _take(ledger, told, keep, keeps_periods=told.zone == zone.key)
+        if keep.any():
+            _take(ledger, told, keep, keeps_periods=told.zone == zone.key)
         shelf.shard_of |= {a.uid: told.number for a, is_kept in zip(told.accounts, keep, strict=True) if is_kept}
     return ledger, shelf
 
