@@ -205,3 +205,34 @@ def test_many_queries_share_few_connections() -> None:
             read(**{f"q{i}": f"query {i}" for i in range(20)})
     assert len(peer.requests) == 60
     assert peer.connections <= 4
+
+
+def test_raw_samples_keep_the_moments_of_their_scrapes() -> None:
+    points = [{"metric": A, "values": [[1000.25, "1"], [1015.5, "NaN"], [1030, "3"]]}]
+    with serve(lambda _: success("matrix", points)) as peer:
+        prometheus = Prometheus(peer.url, 5.0)
+        try:
+            (track,) = asyncio.run(prometheus.read_samples({"q": "energy[2m]"}, 1060.0))["q"]  # type: ignore[misc]
+        finally:
+            prometheus.close()
+    assert (track.labels, track.times_s.tolist()) == (A, [1000.25, 1015.5, 1030.0])
+    assert track.values[[0, 2]].tolist() == [1.0, 3.0]
+    assert peer.requests[0].query == {"query": "energy[2m]", "time": "1060.000"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(success("matrix", [], warnings=["store gone"]), id="a partial answer"),
+        pytest.param(vector((A, "1")), id="no matrix"),
+        pytest.param(failure(400, "parse error"), id="an error"),
+    ],
+)
+def test_samples_that_may_be_lacking_are_an_error(reply: Reply) -> None:
+    with serve(lambda _: reply) as peer:
+        prometheus = Prometheus(peer.url, 5.0)
+        try:
+            found = asyncio.run(prometheus.read_samples({"q": "energy[2m]"}, 1060.0))["q"]
+        finally:
+            prometheus.close()
+    assert isinstance(found, BadAnswer)

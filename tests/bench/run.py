@@ -18,6 +18,7 @@ from pathlib import Path
 from figures import Figure
 from forecasting import forecasting
 from holding import holding
+from ledgers import ledger
 from mirroring import mirroring
 from planning import planning, sizing
 from repairing import repairing
@@ -43,6 +44,7 @@ def main() -> None:
         "routes": repairing,
         "hold": holding,
         "wake": waking,
+        "ledger": ledger,
         "replay": lambda: replaying(whole=asked.all),
     }
     figures = [figure for name, measure in areas.items() if asked.area in (None, name) for figure in measure()]
@@ -56,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
     parser.add_argument(
         "--area",
-        choices=("forecast", "planning", "sizing", "mirror", "hold", "wake", "routes", "replay"),
+        choices=("forecast", "planning", "sizing", "mirror", "hold", "wake", "routes", "ledger", "replay"),
         help="only this one",
     )
     return parser.parse_args()

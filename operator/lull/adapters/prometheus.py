@@ -153,6 +153,22 @@ class Prometheus:
                 found[name] = error
         return found
 
+    async def read_samples(self, queries: Mapping[Name, str], at_s: float) -> dict[Name, list[Track] | LullError]:
+        """Raw samples with the moments of their scrapes, by the queries' names; an error where one failed.
+
+        Each query is a range selector. Where Prometheus itself calls an answer partial, that is an error: what it
+        lacks would be taken for a gap.
+        """
+        loop = asyncio.get_running_loop()
+        asked = [loop.run_in_executor(self._pool, self._ask_samples, query, at_s) for query in queries.values()]
+        answers = await asyncio.gather(*(self._within(answer) for answer in asked), return_exceptions=True)
+        found: dict[Name, list[Track] | LullError] = {}
+        for name, answer in zip(queries, answers, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, LullError):
+                raise answer
+            found[name] = answer
+        return found
+
     async def _within(self, answer: asyncio.Future[Given]) -> Given:
         # The library's timeout bounds each read of the socket; a peer that drips bytes would never meet it.
         limit_s = _QUEUED * self._timeout_s
@@ -169,11 +185,17 @@ class Prometheus:
         data, doubt = self._data("query", {"query": query})
         return Answer(_rows(data, query), doubt=doubt)
 
+    def _ask_samples(self, query: str, at_s: float) -> list[Track]:
+        return self._whole("query", {"query": query, "time": f"{at_s:.3f}"})
+
     def _ask_range(self, query: str, span: Mapping[str, str]) -> list[Track]:
-        data, doubt = self._data("query_range", {"query": query, **span})
+        return self._whole("query_range", {"query": query, **span})
+
+    def _whole(self, call: str, params: Mapping[str, str]) -> list[Track]:
+        data, doubt = self._data(call, params)
         if doubt is not None:
-            raise BadAnswer(f"Prometheus at {self._url} warns: {doubt}; the query was {query}")
-        return _tracks(data, query)
+            raise BadAnswer(f"Prometheus at {self._url} warns: {doubt}; the query was {params['query']}")
+        return _tracks(data, params["query"])
 
     def _data(self, call: str, params: Mapping[str, str]) -> tuple[_Data, str | None]:
         """What Prometheus answered, and its doubt about that."""

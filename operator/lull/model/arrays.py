@@ -1,4 +1,4 @@
-"""Names for the arrays that hold one element per model, and sums along the axis before it.
+"""Names for the arrays that hold one element per model, and sums along the axis before it or by group.
 
 numpy's ``accumulate`` walks an array element by element where the axis is not the last one; row by row the same costs
 a fifteenth.
@@ -32,3 +32,8 @@ def running_sum(rows: _Floats) -> _Floats:
     for row in range(1, len(rows)):
         total[row] = total[row - 1] + rows[row]
     return total
+
+
+def sums_by(at: I64, values: F64, width: int) -> F64:
+    """Sum of the values of each group, (width,): ``at`` tells each value's group; 0 where a group has none."""
+    return np.bincount(at, weights=values, minlength=width).astype(np.float64)
