@@ -5,7 +5,8 @@
 6  commands
 5  runtime.handlers   runtime.operator
 4  runtime   activator   replay                 (unaware of each other; replay knows no adapter)
-3  cycle, which knows briefing, budgeting, carrying, foresight, lessons, memory; recall   adapters   (unaware of each other)
+3  cycle, which knows briefing, budgeting, carrying, foresight,     adapters   (unaware of each other)
+   lessons, memory; recall
 2  forecast | energy | decide | render | hold   (unaware of each other)
 1  model
 0  errors   names   settings

@@ -148,16 +148,22 @@ def _account(
 ) -> Account:
     """What is told of one limit, summed by namespace; a model of which nothing is told is unknown."""
     if spending is None or limit not in spending.spent:
-        unknown: F64 = np.full((1, claims.accounts), np.nan)
-        return Account(limit, amount, unknown, np.zeros(1), np.ones(1))
+        nothing = np.zeros((1, claims.accounts))
+        return Account(limit, amount, is_told=False, spent=nothing, others=np.zeros(1), per_j=np.ones(1))
     told_of = spending.spent[limit]
     place = {uid: number for number, uid in enumerate(spending.uids)}
     at = np.array([place.get(fleet.uids[row], -1) for row in rows.tolist()], dtype=np.int64)
     parts = np.append(told_of, np.full((len(told_of), 1), np.nan), axis=1)[:, at]
-    spent = np.array([claims.by_account(part) for part in parts]).reshape(len(told_of), claims.accounts)
-    is_energy = limit is Limit.ENERGY
-    per_j = np.ones(1) if is_energy else spending.per_j.get(limit, np.full(1, np.nan))
-    return Account(limit, amount, spent, spending.others.get(limit, np.zeros(len(told_of))), per_j)
+    sums = [claims.by_account(np.nan_to_num(part)) for part in parts]
+    per_j = np.ones(1) if limit is Limit.ENERGY else spending.per_j.get(limit, np.full(1, np.nan))
+    return Account(
+        limit,
+        amount,
+        is_told=not np.isnan(parts).any(),
+        spent=np.array(sums).reshape(len(told_of), claims.accounts),
+        others=spending.others.get(limit, np.zeros(len(told_of))),
+        per_j=per_j,
+    )
 
 
 def _amount_price(
@@ -177,8 +183,8 @@ def _amount_price(
     ahead = course(wanted, claims.power_w(claims.want), group, claims.accounts * ranks, now_s, end_s)
     found = stretch(account, ahead, is_rolling=_is_rolling(budget))
     purse, floors = purse_of(found, claims, ranks, float(budget.spec.reserve))
-    price = price_of(purse, found, claims, *before)
-    if account.at_least >= account.amount:
+    price = price_of(purse, floors, found, claims, *before)
+    if account.at_least >= account.amount and not _is_rolling(budget):
         price = claims.top
     is_acting = budget.spec.enforcement is Enforcement.ENFORCE
     shown = price if is_acting else np.zeros_like(price)

@@ -54,7 +54,7 @@ def reason_of(
     none of these                   any            WithinBudget
     ==============================  =============  ================================================
     """
-    if any(stands.spent >= stands.amount for stands in standings):
+    if any(stands.is_spent for stands in standings):
         return Reason.BUDGET_EXHAUSTED
     if is_power_infeasible or any(stands.least > stands.amount for stands in standings):
         return Reason.BUDGET_INFEASIBLE
@@ -87,7 +87,7 @@ def conditions_of(
 ) -> tuple[BudgetCondition, ...]:
     """All conditions of a budget."""
     reason, message = plan.reason, plan.message
-    is_spent = any(stands.spent >= stands.amount for stands in plan.standings)
+    is_spent = any(stands.is_spent for stands in plan.standings)
     is_over = any(stands.forecast > stands.amount * (1.0 + BAND) for stands in plan.standings)
     is_infeasible = any(stands.least > stands.amount for stands in plan.standings) or (
         plan.power_limit_w is not None and plan.evidence.get("floor_w", 0.0) > plan.power_limit_w

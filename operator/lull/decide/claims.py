@@ -72,7 +72,7 @@ class Claims:
 def power_w(replicas: I64, idle_w: F64, dynamic_w: F64, busy: F64) -> F64:
     """Power of so many replicas, (N,): those that lack for the work leave some of it undone; see ``Claims``."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        done = np.where(busy > 0.0, np.minimum(replicas / busy, 1.0), 0.0)
+        done = np.where(busy > 0.0, np.minimum(replicas, busy) / busy, 0.0)
     return replicas * idle_w + dynamic_w * done
 
 

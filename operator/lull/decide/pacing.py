@@ -65,11 +65,14 @@ def boldness(purse: Purse) -> F64:
     """What may be spent now although the middle of the forecast wants it later, (A,).
 
     Too much spent is made good by holding back later, as long as there is anything to hold back; too little is not,
-    once less is wanted than is left. So work is held back only where even little demand would use up what is left. The
-    closer the end, the surer the forecast, and the less this is.
+    once less is wanted than is left. So nothing is held back where little demand would leave some of the amount over;
+    where far more is wanted than is left there is no such danger, and nobody is bold. The closer the end, the surer
+    the forecast, and the less all this is.
     """
-    spread: F64 = _BOLD * np.sqrt((purse.sd**2).sum(axis=1))
-    return np.where(purse.left > 0.0, spread, 0.0)
+    spread = _BOLD * np.sqrt((purse.sd**2).sum(axis=1))
+    wanted = purse.above.sum(axis=1)
+    bold: F64 = np.clip(purse.left - (wanted - 2.0 * spread), 0.0, spread)
+    return np.where(purse.left > 0.0, bold, 0.0)
 
 
 def approach(purse: Purse, before: F64, for_s: float, left_s: float) -> F64:
@@ -100,5 +103,5 @@ def spent_at(purse: Purse, price: F64) -> F64:
 
 
 def within_band(before: F64, at_least: F64, at_most: F64) -> F64:
-    """A price that moves only as far as it must, (A,); NaN = there was none, so the cautious one is taken."""
-    return np.where(np.isnan(before), at_most, np.clip(before, at_least, at_most))
+    """A price that moves only as far as it must, (A,); NaN = there was none, so the least that will do is taken."""
+    return np.where(np.isnan(before), at_least, np.clip(before, at_least, at_most))

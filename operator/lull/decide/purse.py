@@ -19,6 +19,7 @@ from lull.model.spending import Standing, Wanted
 
 _LASTS_S: Final = 6.0 * 3600.0
 """Time for which a distance from the forecast is taken to last."""
+_ROUNDING: Final = 1e-9
 _INTERVAL: Final = 0.95
 """Quantile of the upper end of the interval, which holds nine in ten."""
 
@@ -29,6 +30,8 @@ class Account:
 
     limit: Limit
     amount: float
+    is_told: bool
+    """Whether every model's spending is; else the sums are those of the others."""
     spent: F64
     """By part of the period, the oldest first, and namespace, (K, A)."""
     others: F64
@@ -39,13 +42,12 @@ class Account:
     @property
     def is_known(self) -> bool:
         """Whether all of it is."""
-        parts = (self.spent, self.others, self.per_j)
-        return all(not np.isnan(part).any() for part in parts)
+        return self.is_told and not np.isnan(self.others).any() and not np.isnan(self.per_j).any()
 
     @property
     def at_least(self) -> float:
         """What was spent as far as it is known."""
-        return float(np.nansum(self.spent) + np.nansum(self.others))
+        return float(self.spent.sum() + np.nansum(self.others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,21 @@ def purse_of(found: Stretch, claims: Claims, ranks: int, reserve: float) -> tupl
     return Purse(left, want - least, sd, exists, BAND * np.maximum(shares, 0.0), reserve), floors
 
 
-def price_of(purse: Purse, found: Stretch, claims: Claims, before: F64, for_s: float) -> F64:
-    """The limit's next price, (A,); who has nothing left is at the floor at once."""
+def price_of(purse: Purse, floors: F64, found: Stretch, claims: Claims, before: F64, for_s: float) -> F64:
+    """The limit's next price, (A,); who has nothing left is at the floor at once.
+
+    A namespace that wants no more than its floor pays nothing, unless not even the floors of all are left.
+    """
     left_s = float(found.ahead.edges_s[-1] - found.ahead.edges_s[0])
-    price = approach(purse, before, for_s, left_s)
-    return np.minimum(np.where(purse.left <= 0.0, claims.top, price), claims.top)
+    least = _ROUNDING * abs(found.amount)
+    wants = purse.above.sum(axis=1) > least
+    price = np.where(wants, np.where(purse.left <= least, claims.top, approach(purse, before, for_s, left_s)), 0.0)
+    return claims.top if is_short(found, floors) else np.minimum(price, claims.top)
+
+
+def is_short(found: Stretch, floors: F64) -> bool:
+    """Whether what is left is less than the floors of all."""
+    return float((found.spent + floors).sum()) > found.amount * (1.0 + _ROUNDING)
 
 
 def standing(
@@ -130,14 +142,17 @@ def standing(
         high=gone + ahead + spread,
         least=gone + float(floors.sum()),
         exhausted_s=_exhausted_s(account, found, gone, ahead, now_s),
+        # A rolling period that is paced is always all but full.
+        is_spent=account.at_least >= account.amount * (1.0 + (BAND if span.end_s <= now_s else 0.0)),
     )
 
 
 def unknown_standing(account: Account) -> Standing:
     """What is spent is known from below at best, and nothing follows from that."""
     nothing = float("nan")
-    spent = account.at_least if not np.isnan(account.spent).all() else nothing
-    return Standing(account.limit, account.amount, spent, nothing, nothing, nothing, nothing, nothing, None)
+    is_spent = account.at_least >= account.amount
+    spent = account.at_least if is_spent else nothing
+    return Standing(account.limit, account.amount, spent, nothing, nothing, nothing, nothing, nothing, None, is_spent)
 
 
 def _spread(found: Stretch) -> float:

@@ -93,6 +93,8 @@ class Standing:
     """What will be spent at the end if every model gets its least from now on."""
     exhausted_s: float | None
     """When the amount will be spent, seconds since 1970; None = not within the period."""
+    is_spent: bool
+    """Whether it is."""
 
     @property
     def used_ratio(self) -> float:
