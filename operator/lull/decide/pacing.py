@@ -21,6 +21,8 @@ BAND: Final = 0.003
 """Share of the amount by which the end may be missed before the price moves."""
 _BOLD: Final = 1.0
 """Standard deviations of what is still wanted that count as little demand."""
+_BOLDEST: Final = 0.25
+"""Share of what is wanted that this is at most: after a shock nobody knows anything, and that is no reason to spend."""
 _STEPS_LEFT: Final = 50.0
 _SLOWEST_S: Final = 600.0
 """A rung takes a fiftieth of what is left of the period, and at most ten minutes."""
@@ -69,8 +71,8 @@ def boldness(purse: Purse) -> F64:
     where far more is wanted than is left there is no such danger, and nobody is bold. The closer the end, the surer
     the forecast, and the less all this is.
     """
-    spread = _BOLD * np.sqrt((purse.sd**2).sum(axis=1))
     wanted = purse.above.sum(axis=1)
+    spread = np.minimum(_BOLD * np.sqrt((purse.sd**2).sum(axis=1)), _BOLDEST * wanted)
     bold: F64 = np.clip(purse.left - (wanted - 2.0 * spread), 0.0, spread)
     return np.where(purse.left > 0.0, bold, 0.0)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from lull.errors import SpecError
 from lull.model.period import Calendar, CalendarPeriod, RollingPeriod
-from lull.model.spec import InferenceDeployment, Seconds
+from lull.model.spec import InferenceDeployment, Key, Seconds
 from lull.settings import parse_duration_s
 
 ZoneOf: TypeAlias = Callable[[str], tzinfo]
@@ -140,7 +140,7 @@ class BudgetSpec(_Struct, frozen=True):
     enforcement: Enforcement = Enforcement.OBSERVE
     min_measured_share: Ratio = Ratio(0.0)
     measures: tuple[Measure, ...] = (Measure.SLEEP, Measure.CAP_REPLICAS)
-    reserve: Ratio = Ratio(0.8)
+    reserve: Ratio = Ratio(0.5)
     """Quantile of what higher priorities are forecast to want that lower ones leave them."""
     break_glass: BreakGlass | None = None
 
@@ -165,11 +165,15 @@ class EnergyBudget:
 
     def selects(self, model: InferenceDeployment) -> bool:
         """Whether the budget is for a model."""
+        return self.is_for(model.key, model.labels)
+
+    def is_for(self, key: Key, labels: Mapping[str, str]) -> bool:
+        """Whether the budget is for who has that name and those labels."""
         chosen = self.spec.selector
-        if chosen.namespaces is not None and model.key.namespace not in {share.name for share in chosen.namespaces}:
+        if chosen.namespaces is not None and key.namespace not in {share.name for share in chosen.namespaces}:
             return False
         wanted = chosen.match_labels or {}
-        return all(model.labels.get(name) == value for name, value in wanted.items())
+        return all(labels.get(name) == value for name, value in wanted.items())
 
     def weight(self, namespace: str) -> float:
         """Weight of a namespace beside the others."""

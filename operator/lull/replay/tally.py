@@ -28,6 +28,8 @@ class Tally:
         self._marks: deque[tuple[float, F64]] = deque()
         self._start_s = -np.inf
         self._at_start: F64 = np.zeros(count)
+        self.closed: list[tuple[float, float]] = []
+        """Start and sum of each calendar period that is over."""
 
     def add(self, spent: F64, now_s: float) -> None:
         """Books what was spent until now, (N,)."""
@@ -38,10 +40,16 @@ class Tally:
         while len(self._marks) > 1 and self._marks[1][0] <= now_s - self._rolling_s:
             self._marks.popleft()
 
+    def close(self) -> None:
+        """Ends the calendar period that is running; what is added after its end was spent in the next one."""
+        if np.isfinite(self._start_s):
+            self.closed.append((self._start_s, float((self._total - self._at_start).sum())))
+
     def spent(self, span: Span) -> F64:
         """By part of the period that ``span`` is, the oldest first, (K, N)."""
         if self._rolling_s is None:
             if span.start_s != self._start_s:
+                self.close()
                 self._start_s, self._at_start = span.start_s, self._total
             return (self._total - self._at_start)[None, :]
         if not self._marks:

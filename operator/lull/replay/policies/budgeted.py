@@ -79,13 +79,14 @@ class Budgeted:
         self._columns = np.arange(len(capacity_rps))
         self._wants = Wants(len(capacity_rps))
         self._prices: Mapping[str, BudgetPrices] = {}
-        self._tallies = {
+        self.tallies: Mapping[tuple[str, Limit], Tally] = {
             (budget.uid, limit): Tally(len(capacity_rps), _rolling_s(budget))
             for budget in budgets
             for limit in budget.amounts
         }
         self._started_j: F64 = np.zeros(len(capacity_rps))
         self.granted: Granted | None = None
+        """What the latest decision came to."""
 
     def watch(self, seen: Seen) -> None:
         """Books what the step that ended has spent."""
@@ -97,7 +98,7 @@ class Budgeted:
         draws_w = seen.replicas * physics.idle_w + busy * (physics.active_w - physics.idle_w)
         spent_j = draws_w * physics.step_s + self._started_j
         self._started_j = np.zeros_like(spent_j)
-        for (_, limit), tally in self._tallies.items():
+        for (_, limit), tally in self.tallies.items():
             tally.add(spent_j * self._rate(limit, seen.now_s - physics.step_s), now_s)
 
     def desire(self, seen: Seen) -> F64:
@@ -144,7 +145,7 @@ class Budgeted:
                 Spending(
                     uids=tuple(self._roles.names),
                     spent={
-                        limit: self._tallies[budget.uid, limit].spent(budget.period.span(now_s))
+                        limit: self.tallies[budget.uid, limit].spent(budget.period.span(now_s))
                         for limit in budget.amounts
                         if budget.period is not None
                     },
