@@ -97,7 +97,10 @@ def test_a_rolling_budget_is_kept_to() -> None:
 
 
 def test_who_has_the_higher_priority_is_served_better() -> None:
-    study = tight(0.8, (("calendar", "Day"),), 1.0)
+    """All in one namespace: between namespaces it is weights that count."""
+    budgets = [a_budget(limits={"energy": f"{0.8 * free_kwh():.3f}kWh"})]
+    together = replace(roles(budgets), namespaces=["a"] * 6)
+    study = budget_study(a_stage(), budgets, together, origin_s=MONDAY_S, per_j={})
     free = tried("1MWh", (("calendar", "Day"),))
     lowest, highest = (missed(study, priority) - missed(free, priority) for priority in (0, 2))
     assert lowest > 0.05
