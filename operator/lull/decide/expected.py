@@ -15,7 +15,7 @@ from lull.model.arrays import F64, I64
 from lull.model.spending import HOURS, Wanted
 
 _HOUR_S: Final = 3600.0
-_FORGETS_S: Final = 6.0 * 3600.0
+_FORGETS_S: Final = 18.0 * 3600.0
 """Time constant with which today's distance from other days is forgotten."""
 
 
