@@ -42,8 +42,9 @@ cluster-down: ## remove the cluster, and the Docker Engine if it was started for
 test-e2e: setup cluster ## run the stories on the kind cluster
 	$(VENV)/bin/python -m pytest e2e -m "not soak"
 
+# The stories come last and go to one worker, which begins once there is nothing else to begin.
 test: lint setup cluster ## run everything: style, types, unit tests and the stories on kind
-	$(VENV)/bin/python -m pytest tests e2e -m "not soak"
+	$(VENV)/bin/python -m pytest tests e2e -m "not soak" --numprocesses auto --no-loadscope-reorder
 
 soak: setup cluster ## run the long stories too
 	$(VENV)/bin/python -m pytest e2e -m soak

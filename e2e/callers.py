@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from eventually import eventually
@@ -36,6 +37,26 @@ def call(namespace: str, name: str, host: str | None = None, *words: str, timeou
     told = kubectl("-n", namespace, "exec", "clients", "--", *asked, timeout_s=timeout_s)
     said: dict[str, Any] = json.loads(told.splitlines()[-1])
     return said
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request got."""
+
+    status: int
+    seconds: float
+    retry_after_s: int | None
+    body: dict[str, Any]
+
+
+def ask(namespace: str, name: str, *, at_most_s: float = 100.0) -> Answer:
+    """Sends one request to a stand-in's Service, over a connection of its own."""
+    told = ("-w", "\\n%{http_code} %{time_total} %header{retry-after}", "-m", f"{at_most_s:g}", "-d", '{"n": 1}')
+    url = f"http://{name}.{namespace}:8000/v2/models/{name}/infer"
+    said = kubectl("-n", namespace, "exec", "clients", "--", "curl", "-s", *told, url, timeout_s=at_most_s + 30.0)
+    body, _, last = said.rpartition("\n")
+    status, seconds, *after = last.split()
+    return Answer(int(status), float(seconds), int(after[0]) if after else None, json.loads(body))
 
 
 def at_home(namespace: str) -> None:

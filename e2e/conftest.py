@@ -6,14 +6,27 @@ import re
 import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from eventually import eventually
 from kube import ENV, KubectlError, apply, diagnostics, kubectl
 
 HERE = Path(__file__).parent
 FAILED = pytest.StashKey[bool]()
+
+
+class OneCluster(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests go to whichever worker is free, one by one; all stories go to one, for there is one cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith(f"{HERE.name}/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster:
+    return OneCluster(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +54,23 @@ def lull(prometheus: None) -> None:
 @pytest.fixture
 def namespace(lull: None, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the story's own; what can be seen of it is told when the story fails."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+    yield from _a_namespace(request.node)
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(lull: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """One namespace for all stories of a module, where each has a model of its own in it."""
+    yield from _a_namespace(request.node)
+
+
+def _a_namespace(of: pytest.Item | pytest.Module) -> Iterator[str]:
+    name = re.sub(r"[^a-z0-9]+", "-", of.name.removeprefix("test_").removesuffix(".py"))[:40].strip("-")
     kubectl("delete", "namespace", name, "--ignore-not-found", timeout_s=180)
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     # pods may start only once the namespace has its account
     eventually(lambda: kubectl("-n", name, "get", "serviceaccount", "default", "-o", "name"), within_s=30)
     yield name
-    if request.node.stash.get(FAILED, False):
+    if of.stash.get(FAILED, False):
         print(diagnostics(name))
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -59,4 +82,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True
+        if (module := item.getparent(pytest.Module)) is not None:
+            module.stash[FAILED] = True
     return report

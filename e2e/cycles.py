@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kube import CONTEXT, ENV, KubectlError, kubectl, leader
+from kube import CONTEXT, ENV, NODE, KubectlError, kubectl, leader
 
 EVIDENCE = Path(__file__).parents[1] / "build"
 
@@ -174,8 +174,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 
 def restart_api_server() -> None:
     """It is killed, and the kubelet starts it again."""
-    node = f"{CONTEXT.removeprefix('kind-')}-control-plane"
-    subprocess.run(["docker", "exec", node, "pkill", "-KILL", "-f", "^kube-apiserver"], check=True, timeout=30)
+    subprocess.run(["docker", "exec", NODE, "pkill", "-KILL", "-f", "^kube-apiserver"], check=True, timeout=30)
 
 
 def scale_prometheus(replicas: int) -> Callable[[], None]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 CONTEXT = f"kind-{os.environ.get('CLUSTER', 'lull')}"
+NODE = f"{CONTEXT.removeprefix('kind-')}-control-plane"
+"""The machine of the cluster, as Docker knows it."""
 CACHE = Path(os.environ.get("LULL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lull")
 ENV = {**os.environ, "PATH": f"{CACHE / 'bin'}:{os.environ['PATH']}"}
 

@@ -81,7 +81,7 @@ def test_models_sleep_and_wake_and_no_request_is_lost(namespace: str) -> None:
 @pytest.mark.timeout(5400)
 def test_five_hundred_cycles(namespace: str) -> None:
     """Over twenty models."""
-    outcome, sizes, _, evidence = _night(namespace, models=20, for_s=2520)
+    outcome, sizes, _, evidence = _night(namespace, models=20, for_s=1800)
     keep("soak-cycles", evidence)
     assert outcome.lost == 0, outcome.summary["total"]
     assert sum(sizes.wakes().values()) >= 500

@@ -134,7 +134,8 @@ def a_view(
 ) -> ModelView:
     """A model with a target whose pods are all Ready; ``replicas=None`` leaves the target out."""
     target = None if replicas is None else Target(replicas, replicas if ready is None else ready, drains)
-    return ModelView(model or a_model(), target, some_signals() if signals is None else signals, **rest)
+    views = {"target": target, "signals": some_signals() if signals is None else signals}
+    return ModelView(model or a_model(), **views | rest)
 
 
 def a_history(*, span_s: float = 3600.0, tick_s: float = TICK_S, gap_s: float = 60.0) -> History:
@@ -187,6 +188,7 @@ def some_facts(
     is_held: bool = False,
     waiting: int = 0,
     is_unproven: bool = False,
+    is_out_of_quota: bool = False,
     last_awake: int = 0,
     history: History | None = None,
     now_s: float = START_S,
@@ -214,6 +216,7 @@ def some_facts(
         is_held=np.full(count, is_held),
         waiting=np.full(count, waiting, dtype=np.int64),
         is_unproven=np.full(count, is_unproven),
+        is_out_of_quota=np.full(count, is_out_of_quota),
         last_awake=np.full(count, last_awake, dtype=np.int64),
         behaviors=(behavior or Behavior(),) * count,
         history=history or a_history(),

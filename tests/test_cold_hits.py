@@ -142,6 +142,55 @@ def test_those_who_come_while_it_starts_write_no_other_size() -> None:
     assert story.sizes == [1, 1, 1, 1]
 
 
+def woken_by_one(**spec: object) -> Story:
+    """A model whose first report told of one request; 500 wait by the time its only replica is Ready."""
+    model = a_model(scaleToZero={"mode": "Enforce", "holdTimeout": "10m"}, prediction={"mode": "Off"}, **spec)
+    story = Story(model, replicas=0)
+    story.goes_on(asleep(1), front=FRONT, is_held=True, waiting=1, held_ever=1)
+    story.goes_on(silence(Reason.NO_READY_PODS), ready=0, front=FRONT, is_held=True, waiting=50, held_ever=50)
+    return story
+
+
+def serves(story: Story, ready_since_s: float, completions_rps: float, waiting: float, recent_rps: float) -> int:
+    """One round with one replica that is Ready; what is wanted then."""
+    target = Target(replicas=story.replicas, ready=1, drains=True, ready_since_s=ready_since_s)
+    signals = some_signals(completions_rps, waiting=waiting, recent_rps=recent_rps)
+    return story.goes_on(signals, target=target, front=FRONT, held_ever=50).after
+
+
+def test_those_who_waited_are_no_rate_that_goes_on() -> None:
+    """They reach the server all at once, and are gone before another start would be done."""
+    story = woken_by_one()
+    since_s = story.now_s
+    assert serves(story, since_s, completions_rps=1.6, waiting=20.0, recent_rps=25.0) == 1
+    assert serves(story, since_s, completions_rps=0.8, waiting=0.0, recent_rps=1.6) == 1
+    old = Story(story.model, replicas=1)
+    assert serves(old, START_S - 3600.0, completions_rps=0.8, waiting=20.0, recent_rps=25.0) > 1
+
+
+def test_what_comes_beyond_those_who_waited_is_grown_for_at_once() -> None:
+    story = woken_by_one()
+    since_s = story.now_s
+    assert serves(story, since_s, completions_rps=1.6 + 20.0, waiting=0.0, recent_rps=40.0) == 4
+    story = woken_by_one()
+    assert serves(story, since_s, completions_rps=6.0, waiting=300.0, recent_rps=40.0) > 4, "a queue too long for it"
+
+
+def test_those_who_waited_are_forgotten_once_no_rate_reaches_back_to_them() -> None:
+    story = woken_by_one()
+    since_s = story.now_s
+    for _ in range(8):
+        serves(story, since_s, completions_rps=0.0, waiting=0.0, recent_rps=0.0)
+    assert serves(story, since_s, completions_rps=0.8, waiting=0.0, recent_rps=25.0) > 1
+
+
+def test_of_a_replica_of_unknown_age_nothing_is_forgiven() -> None:
+    story = woken_by_one()
+    target = Target(replicas=1, ready=1, drains=True, ready_since_s=None)
+    signals = some_signals(0.8, recent_rps=25.0)
+    assert story.goes_on(signals, target=target, front=FRONT, held_ever=50).after > 1
+
+
 @pytest.mark.parametrize("signal", ["running", "in_flight"])
 def test_a_request_that_is_being_worked_on_keeps_its_replica(signal: str) -> None:
     """An answer that takes an hour arrives only once, and no rate tells of it any more."""

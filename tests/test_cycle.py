@@ -1,6 +1,7 @@
 """The one brain, in stories: a model lives through a stretch of traffic, and its decisions are carried out."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from lull.model.fleet import Fault, Signals, Snapshot, Unreadable
 from lull.model.history import History
 from lull.model.plan import ConditionStatus, ConditionType
 from lull.model.reason import Reason
+from lull.model.route import Front, ServicePort, ServiceShape
 from lull.model.spec import Key
 from lull.settings import Mode
 
@@ -207,6 +209,25 @@ def test_zero_set_by_hand_is_left_at_zero_however_much_arrives() -> None:
     for signals in (some_signals(60.0), silence(), a_glimpse(60.0), some_signals(0.0)):
         assert story.goes_on(signals, for_s=400).after == 0
     assert story.reasons[0] is Reason.SCALED_TO_ZERO_BY_HAND
+
+
+@pytest.mark.parametrize(
+    ("pods", "tries"),
+    [({"refusal": "pods is forbidden: exceeded quota: gpus"}, 3), ({"refusal": "a webhook said no"}, 1), ({}, 1)],
+    ids=["quota", "webhook", "on its way"],
+)
+def test_while_a_quota_forbids_its_pods_a_model_that_is_waited_for_is_started_again_and_again(
+    pods: dict[str, str], tries: int
+) -> None:
+    """At once when it can be, since a size that changes is looked at; each try is left half a minute."""
+    story = Story(a_model(scaleToZero={"mode": "Enforce", "allowLongStart": True}), replicas=0)
+    front = Front("chat", ServiceShape(ports=(ServicePort("http", 80),)))
+    for _ in range(int(150 / TICK_S)):
+        unseen = silence(Reason.NO_READY_PODS) if story.replicas else some_signals(waiting=1.0, age_s=0.0)
+        story.goes_on(unseen, ready=0, front=front, is_held=True, waiting=1, **pods)
+    sizes = [0, *story.sizes]
+    assert set(sizes) == {0, 1}
+    assert sum(1 for before, after in pairwise(sizes) if after > before) == tries
 
 
 @pytest.mark.parametrize("signals", [silence(), some_signals(0.0), a_glimpse(1.0)], ids=["silent", "idle", "partial"])

@@ -38,6 +38,7 @@ def a_lesson(
         missed_rps=missed * whole,
         held=held * whole,
         held_ever=held_ever * whole,
+        pile=0.0 * whole,
         cold_ratio=cold_ratio * whole,
         allowed_ratio=0.01 * whole,
         need=need * whole,

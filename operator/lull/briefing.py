@@ -27,6 +27,9 @@ from lull.settings import Mode, Settings
 _RELIED_UPON: Final = 0.95
 """Share of starts that are done within the time that is planned for one."""
 
+_SCRAPE_RATIO: Final = 0.25
+"""Longest time between two scrapes, in rate windows: four have to fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
@@ -46,6 +49,10 @@ class Briefing:
     """Seconds since the end of that step."""
     is_versed: Bools
     """Whether the forecast's longest horizon has come to an end at least once for it."""
+    held: F64
+    """Requests that began to wait for a wake since the round before."""
+    pile: F64
+    """Requests that waited for the last wake, as long as servers may count them as if they had just come."""
     load: Load
     learned: Learned
     able: Carrying
@@ -77,9 +84,12 @@ def brief(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: float) 
     seen = [model for model in snapshot.models if model.target is not None]
     at = memory.find([model.deployment.uid for model in seen])
     learned_s = work_s(memory.capacities, at, seen)
-    load = estimate(seen, window_s=settings.rate_window_s, work_s=learned_s)
+    held = _newly_held(seen, memory, at)
+    pile = _pile(seen, held, memory.pile(at), now_s, settings.rate_window_s)
+    load = estimate(seen, window_s=settings.rate_window_s, work_s=learned_s, pile=pile)
     learned = learn(memory.learned, seen)
     able = carrying(memory.capacities, at, seen, learned, load, learned_s)
+    need_exact = _need(load.sizing_rps, able, able.limits.rps)
     forecast = memory.forecaster.forecast() if memory.forecaster.index is not None else None
     return Briefing(
         seen=seen,
@@ -91,12 +101,14 @@ def brief(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: float) 
         forecast=forecast,
         since_s=memory.since_s(now_s),
         is_versed=_versed(forecast, at),
+        held=held,
+        pile=pile,
         load=load,
         learned=learned,
         able=able,
         costs=_costs(seen, able.limits.rps, memory, at, settings),
-        need_exact=_need(load, able, able.limits.rps),
-        safe_exact=_need(load, able, able.limits.safe_rps),
+        need_exact=_growing(seen, need_exact, _need(load.lasting_rps, able, able.limits.rps)),
+        safe_exact=_need(load.sizing_rps, able, able.limits.safe_rps),
     )
 
 
@@ -115,11 +127,37 @@ def cold_share(seen: Sequence[ModelView]) -> F64:
     return np.array([model.deployment.spec.slo.cold_start_share for model in seen], dtype=np.float64)
 
 
-def _need(load: Load, able: Carrying, rps: F64) -> F64:
+def held_ever(seen: Sequence[ModelView]) -> F64:
+    """Requests that have begun to wait for a wake since anybody counted, (N,)."""
+    return np.array([float(model.held_ever) for model in seen])
+
+
+def _newly_held(seen: Sequence[ModelView], memory: Memory, at: I64) -> F64:
+    """Who has waited since before the first look was counted by whoever looked then."""
+    return np.nan_to_num(np.maximum(held_ever(seen) - memory.held_ever(at), 0.0))
+
+
+def _pile(seen: Sequence[ModelView], held: F64, before: F64, now_s: float, window_s: float) -> F64:
+    """Grows while nobody answers; forgotten once the servers' rates do not reach back to the wake any more."""
+    targets = [model.target for model in seen if model.target is not None]
+    has_none = np.array([target.ready == 0 for target in targets], dtype=bool)
+    since_s = np.array([np.nan if at.ready_since_s is None else at.ready_since_s for at in targets], dtype=np.float64)
+    is_young = now_s - since_s <= window_s * (1.0 + _SCRAPE_RATIO)
+    pile: F64 = np.where(has_none | is_young, before + held, 0.0)
+    return pile
+
+
+def _need(sizing_rps: F64, able: Carrying, rps: F64) -> F64:
     """Nothing to serve needs nothing, even while the time that a stated concurrency works on a request is unknown."""
-    is_idle = (load.sizing_rps == 0.0) & able.is_known
-    need: F64 = np.where(is_idle, 0.0, load.sizing_rps / rps)
+    need: F64 = np.where((sizing_rps == 0.0) & able.is_known, 0.0, sizing_rps / rps)
     return need
+
+
+def _growing(seen: Sequence[ModelView], need: F64, lasting: F64) -> F64:
+    """A need that those make who waited for a wake keeps what there is and adds nothing: a start would be too late."""
+    has = np.array([float(model.target.replicas) if model.target else 0.0 for model in seen])
+    growing: F64 = np.where(need > has, np.fmax(lasting, has), need)
+    return growing
 
 
 def _versed(forecast: Forecast | None, at: I64) -> Bools:

@@ -109,6 +109,13 @@ def _quiet(briefing: Briefing, advice: Advice, is_hurried: Bools) -> Quiet:
     )
 
 
+def _is_used(briefing: Briefing) -> Bools:
+    """Whether anything is known to be wanted of the models, (N,)."""
+    is_waited_for = np.array([model.waiting > 0 for model in briefing.seen], dtype=bool)
+    is_used: Bools = is_waited_for | _is_working(briefing.seen) | (np.nan_to_num(briefing.load.sizing_rps) > 0.0)
+    return is_used
+
+
 def _is_working(seen: Sequence[ModelView]) -> Bools:
     """Whether servers say that requests are with them, (N,)."""
     return np.array([max(m.signals.running or 0.0, m.signals.in_flight or 0.0) > 0.0 for m in seen], dtype=bool)
@@ -154,6 +161,7 @@ def _planned(
     now_s, plans, resting = briefing.now_s, {}, dozing.rest
     known_s_ago = now_s - briefing.memory.history.known_at_s(briefing.uids)
     startups = briefing.memory.startups(briefing.at)
+    is_used = _is_used(briefing)
     for i, (model, mode) in enumerate(zip(briefing.seen, briefing.modes, strict=True)):
         demand = _demand(model, briefing.load, i, known_s_ago[i])
         rung = _rung(decisions[i], Rung(int(dozing.rung[i])), may=bool(dozing.is_doer[i]))
@@ -171,12 +179,12 @@ def _planned(
                 has_capacity=bool(briefing.able.is_known[i]),
                 sleep=resting.why[i],
                 doze=dozing.why[i],
-            )
-            + budgeted.conditions(i),
+                budgets=budgeted.conditions(i),
+            ),
             rung=rung,
             wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),
             startup=startups[i],
-            last_awake=last_awake(model),
+            last_awake=last_awake(model, is_used=bool(is_used[i])),
             wake_s=_known(dozing.wake_s[i]) if rung.is_doze else None,
         )
     return plans

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lull.briefing import Briefing, allowed_ratio, cold_share
+from lull.briefing import Briefing, allowed_ratio, cold_share, held_ever
 from lull.budgeting import Budgeted
 from lull.carrying import window_of
 from lull.decide.facts import Facts
-from lull.model.arrays import F64, Bools
+from lull.model.arrays import Bools
 from lull.model.costs import Lesson
 from lull.model.fleet import ModelView, Snapshot
 from lull.model.history import Observation
@@ -42,14 +42,14 @@ def teach(briefing: Briefing, facts: Facts, unseen: frozenset[str], budgeted: Bu
     seen, load = briefing.seen, briefing.load
     arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
     need = np.where(np.isnan(arrivals_rps), np.nan, np.ceil(facts.need_exact))
-    held_ever = np.array([float(model.held_ever) for model in seen])
-    held = _newly(held_ever, briefing)
+    held = briefing.held
     return Lesson(
         uids=facts.uids,
         arrivals_rps=arrivals_rps,
         missed_rps=np.where(_is_late(briefing), arrivals_rps, np.where(np.isnan(arrivals_rps), np.nan, 0.0)),
         held=held,
-        held_ever=held_ever,
+        held_ever=held_ever(seen),
+        pile=briefing.pile,
         allowed_ratio=allowed_ratio(seen),
         cold_ratio=cold_share(seen),
         # Whoever waits for a wake needs one replica at least, also where no server has counted them yet.
@@ -63,14 +63,6 @@ def teach(briefing: Briefing, facts: Facts, unseen: frozenset[str], budgeted: Bu
         budget_prices=budgeted.pacing.prices,
         unseen=unseen,
     )
-
-
-def _newly(held_ever: F64, briefing: Briefing) -> F64:
-    """Requests that began to wait since the round before, (N,).
-
-    Who has waited since before the first look was counted by whoever looked then.
-    """
-    return np.nan_to_num(np.maximum(held_ever - briefing.memory.held_ever(briefing.at), 0.0))
 
 
 def _is_late(briefing: Briefing) -> Bools:

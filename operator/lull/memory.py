@@ -27,7 +27,7 @@ from lull.model.learned import Learned
 from lull.model.spending import BudgetPrices
 from lull.model.start import Start, Startup
 
-_GATHERED: Final = ("_sum", "_count", "_held", "_held_ever")
+_GATHERED: Final = ("_sum", "_count", "_held", "_held_ever", "_pile")
 """Arrays over models that are no part's."""
 
 
@@ -59,6 +59,7 @@ class Memory:
         self._count: F64 = np.zeros(0)
         self._held: F64 = np.zeros(0)
         self._held_ever: F64 = np.zeros(0)
+        self._pile: F64 = np.zeros(0)
         self._last_s: float | None = None
 
     def find(self, uids: Sequence[str]) -> I64:
@@ -73,6 +74,10 @@ class Memory:
     def held_ever(self, at: I64) -> F64:
         """Requests that had begun to wait for a wake by the last round, (N,); NaN = there was none (-1)."""
         return np.append(self._held_ever, np.nan)[at]
+
+    def pile(self, at: I64) -> F64:
+        """Requests that waited for a wake by the last round, and that servers may yet count as new, (N,)."""
+        return np.append(self._pile, 0.0)[at]
 
     def learn(self, seen: Lesson, now_s: float) -> None:
         """Takes one round in; forgets models that are no longer in the fleet."""
@@ -187,6 +192,7 @@ class Memory:
         # No server has counted them by now, and one that starts with them never will as a rate.
         self._held[at] += seen.held
         self._held_ever[at] = seen.held_ever
+        self._pile[at] = seen.pile
 
     def _book(self, seen: Lesson, rows: I64, at: I64, now_s: float, for_s: float) -> None:
         self.accounts.learn(at, seen.need[rows], seen.replicas[rows], seen.costs.of(rows), for_s, for_s)

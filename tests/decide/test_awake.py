@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import a_model, a_view, some_signals
+from builders import START_S, a_memory, a_model, a_view, silence, some_settings, some_signals
+from lull.cycle import plan_cycle
 from lull.decide.awake import is_unproven, last_awake
 from lull.decide.zero import PROOFS_A_ROUND, Quiet, rest
-from lull.model.fleet import LastAwake, ModelView
+from lull.model.fleet import LastAwake, ModelView, Signals, Snapshot
 from lull.model.reason import Reason
 from lull.model.route import Front, ServicePort, ServiceShape
 
@@ -54,22 +55,32 @@ def seen(
     ],
 )
 def test_what_was_proven_and_what_has_to_be(view: ModelView, proven: str | None, unproven: bool) -> None:
-    found = last_awake(view)
+    found = last_awake(view, is_used=False)
     assert found is not None
     assert found.template == proven
     assert is_unproven(view) is unproven
 
 
-@pytest.mark.parametrize(("replicas", "had", "told"), [(3, 7, 3), (0, 7, 7), (0, None, None)])
-def test_the_size_is_that_of_the_last_time_awake(replicas: int, had: int | None, told: int | None) -> None:
-    found = last_awake(seen(replicas, OLD, OLD, had=had))
+@pytest.mark.parametrize(
+    ("replicas", "had", "is_used", "told"),
+    [
+        pytest.param(3, 7, True, 3, id="in use"),
+        pytest.param(1, 7, False, 7, id="proves a template, or waits to be let go"),
+        pytest.param(3, None, False, 3, id="never in use"),
+        pytest.param(0, 7, False, 7, id="asleep"),
+        pytest.param(0, 7, True, 7, id="being woken"),
+        pytest.param(0, None, False, None, id="asleep when it was first seen"),
+    ],
+)
+def test_the_size_is_that_of_the_last_use(replicas: int, had: int | None, is_used: bool, told: int | None) -> None:
+    found = last_awake(seen(replicas, OLD, OLD, had=had), is_used=is_used)
     assert found is not None
     assert found.replicas == told
 
 
 def test_nothing_is_remembered_of_what_may_not_sleep_or_cannot_be_seen() -> None:
-    assert last_awake(a_view(replicas=2)) is None
-    assert last_awake(a_view(replicas=None, front=FRONT)) is None
+    assert last_awake(a_view(replicas=2), is_used=True) is None
+    assert last_awake(a_view(replicas=None, front=FRONT), is_used=True) is None
 
 
 def of(*views: ModelView, ready_for_s: float = np.nan) -> tuple[list[int], list[Reason | None]]:
@@ -121,3 +132,21 @@ def test_those_that_are_only_advised_upon_keep_nobody_waiting() -> None:
     advised = [seen(0, NEW, OLD, name=f"a{n:02}", mode="Recommend") for n in range(2 * PROOFS_A_ROUND)]
     floors, _ = of(*advised, seen(0, NEW, OLD, name="z"))
     assert floors[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("signals", "waiting", "told"),
+    [
+        pytest.param(some_signals(2.0), 0, 3, id="asked"),
+        pytest.param(some_signals(waiting=1.0), 0, 3, id="with a queue"),
+        pytest.param(some_signals(running=1.0), 0, 3, id="at work"),
+        pytest.param(silence(), 4, 3, id="waited for at the activators"),
+        pytest.param(some_signals(), 0, 7, id="idle"),
+        pytest.param(silence(), 0, 7, id="unknown"),
+    ],
+)
+def test_whoever_is_known_to_be_wanted_is_in_use(signals: Signals, waiting: int, told: int) -> None:
+    view = replace(seen(3, OLD, OLD, had=7), signals=signals, waiting=waiting)
+    plan = plan_cycle(Snapshot((view,), ()), a_memory(), some_settings(), START_S).models[view.key]
+    assert plan.last_awake is not None
+    assert plan.last_awake.replicas == told

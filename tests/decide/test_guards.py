@@ -10,6 +10,7 @@ from lull.decide.guards import (
     GUARDS,
     asleep,
     stabilized,
+    tried_again,
     wanted,
     within_bounds,
     within_direction,
@@ -281,9 +282,34 @@ def test_requests_that_wait_come_before_a_proof() -> None:
     assert asleep(wanted(facts), facts).reason[0] is Reason.WOKEN
 
 
+BLOCKED = {"is_out_of_quota": True, "is_sleeper": True, "is_held": True, "waiting": 2}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "changes", "after", "reason"),
+    [
+        pytest.param((1, 1, 1), {}, 0, Reason.QUOTA_EXCEEDED, id="for long enough"),
+        pytest.param((1, 1, 1), {"waiting": 0}, 0, Reason.QUOTA_EXCEEDED, id="nobody waits, so it sleeps on"),
+        pytest.param((0, 1, 1), {}, 1, Reason.STEADY, id="just tried"),
+        pytest.param((), {}, 1, Reason.STEADY, id="nobody knows since when"),
+        pytest.param((1, 1, 1), {"is_out_of_quota": False}, 1, Reason.STEADY, id="it starts"),
+        pytest.param((1, 1, 1), {"is_sleeper": False}, 1, Reason.STEADY, id="it may not sleep"),
+        pytest.param((1, 1, 1), {"is_unproven": True}, 0, Reason.QUOTA_EXCEEDED, id="a proof that somebody waits for"),
+        pytest.param((1, 1, 1), {"is_unproven": True, "waiting": 0}, 1, Reason.STEADY, id="a proof nobody waits for"),
+    ],
+)
+def test_a_wake_that_a_quota_forbids_is_tried_again_by_way_of_zero(
+    replicas: tuple[int, ...], changes: dict[str, bool | int], after: int, reason: Reason
+) -> None:
+    history = recorded(*((size, 1.0, 1.0) for size in replicas))
+    facts = some_facts([1], [1.0], history=history, **{**BLOCKED, **changes})  # type: ignore[arg-type]
+    proposal = tried_again(wanted(facts), facts)
+    assert (int(proposal.desired[0]), proposal.reason[0]) == (after, reason)
+
+
 def test_orders_come_after_signals_and_zero_after_orders() -> None:
     """Whichever guard changes a model last owns its reason, so the order is part of the meaning."""
-    assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, asleep) == GUARDS
+    assert (within_tolerance, stabilized, within_direction, within_steps, within_bounds, asleep, tried_again) == GUARDS
 
 
 def test_guards_leave_their_arguments_untouched() -> None:

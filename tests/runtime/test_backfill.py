@@ -45,6 +45,7 @@ class World:
             missed_rps=0.0 * ones,
             held=0.0 * ones,
             held_ever=0.0 * ones,
+            pile=0.0 * ones,
             allowed_ratio=0.01 * ones,
             cold_ratio=np.nan * ones,
             need=ones,

@@ -560,6 +560,7 @@ def test_a_template_that_changed_in_sleep_is_proven_by_one_start_also_after_a_re
     world.is_like("triton:2", replicas=1, ready=1)
     world.lives()
     assert world.status["lastAwake"]["template"] != proven
+    assert world.status["lastAwake"]["replicas"] == 2, "the one that proved it is no size that anybody wanted"
     assert world.count(SCALE) == 1
 
 
@@ -572,3 +573,28 @@ def test_another_size_is_no_other_template() -> None:
     world.is_told()
     world.lives()
     assert world.size == 0
+
+
+def test_a_wake_that_a_quota_forbids_begins_anew_once_it_was_left_alone_for_a_while() -> None:
+    """Nobody tells Kubernetes that the quota was raised; a size that changes makes it look at once."""
+    world = Asleep()
+    world.mirror.feed(Kind.POD, a_pod("chat-0", version=990), is_gone=True)
+    model, target = (world.cluster.objects[f"{path}/chat"] for path in (MODELS, DEPLOYMENTS))
+    waits = {"pod": "activator-0", "held": 1, "expires": "2999-01-01T00:00:00Z"}
+    port = {"name": "http", "port": 80, "holdingPort": 20000}
+    model["status"] = {"activation": [waits], "hold": {"state": "Attached", "ports": [port]}}
+    refusal = "pods is forbidden: exceeded quota: gpus"
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refusal}
+    target["spec"]["replicas"], target["status"] = 1, {"observedGeneration": 99, "conditions": [failure]}
+    sizes: list[int] = []
+
+    def time_passes() -> None:
+        target["metadata"]["resourceVersion"] = str(1000 + len(sizes))
+        world.is_told()
+        sizes.append(world.size)
+
+    world.is_read_again()
+    world.lives(*[time_passes] * 8)
+    # A new leader tries at once, for it does not know when that was done last.
+    assert sizes == [1, 0, 1, 1, 1, 1, 0, 1]
+    assert {"QuotaExceeded", "Woken"} <= {event["reason"] for event in world.cluster.events}

@@ -53,7 +53,7 @@ def a_night(level: int = 1, **server: Any) -> tuple[Resting, SleepyServer, list[
             body["metadata"]["annotations"] = {"lull.dev/doze": f"{level}/{port}/0"}
             body["status"]["podIPs"] = [{"ip": "127.0.0.1"}]
             cluster.has(PODS, body)
-            return await Waking(api, 5.0, uptime_s).run()
+            return await Waking(api, 5.0, uptime_s, lambda: 0.0).run()
 
     woken = cluster.do(wake)
     return cluster, made[0], woken

@@ -16,6 +16,7 @@ from lull.adapters.api import Api
 from lull.adapters.lease import Lease
 from lull.cli import main
 from lull.errors import Unreachable
+from lull.model.route import Timing
 from lull.runtime.leader import Leader, uptime_s
 from lull.runtime.waking import Waking, Woken, in_office, operator_stopped
 
@@ -31,6 +32,11 @@ def a_slice(name: str, manager: str, ready: bool | None) -> Body:
     labels |= {"lull.dev/model": "chat"} if manager == "lull.dev" else {}
     endpoints = [] if ready is None else [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]
     return an_object(name, metadata={"labels": labels}, endpoints=endpoints)
+
+
+NOW_S = 1767225600.0
+"""The first moment of 2026."""
+PORTS = [{"name": "http", "port": 80, "holdingPort": 20007}]
 
 
 @dataclass
@@ -60,7 +66,9 @@ class Sleeping(FakeCluster):
 def a_sleeper(**changes: Any) -> Sleeping:
     """The model ``chat`` at zero, held by the activator."""
     spec = a_spec(minReplicas=2) | {"scaleToZero": {"mode": "Enforce"}}
-    model = a_body(spec=spec) | {"status": {"route": "Hold", "hold": {"state": "Attached"}}}
+    model = a_body(spec=spec) | {
+        "status": {"route": "Hold", "hold": {"state": "Attached", "ports": PORTS, "waiting": 3}}
+    }
     cluster = Sleeping(**changes).has(MODELS, model).has(DEPLOYMENTS, a_deployment(replicas=0))
     own = a_slice("chat-abc12", "endpointslice-controller.k8s.io", ready=None)
     cluster.has(SLICES, a_slice("chat-lull", "lull.dev", ready=True), own)
@@ -74,7 +82,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def woken(cluster: FakeCluster, timeout_s: float = 5.0) -> list[Woken]:
-    return cluster.do(lambda api: Waking(api, timeout_s, uptime_s).run())
+    return cluster.do(lambda api: Waking(api, timeout_s, uptime_s, lambda: NOW_S).run())
 
 
 def test_a_sleeper_gets_its_lower_bound_and_its_service_back() -> None:
@@ -84,7 +92,16 @@ def test_a_sleeper_gets_its_lower_bound_and_its_service_back() -> None:
     assert cluster.objects[f"{DEPLOYMENTS}/chat"]["spec"]["replicas"] == 2
     assert OURS not in cluster.objects
     assert OWN in cluster.objects
-    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own"}
+
+
+def test_activators_go_on_listening_for_those_who_are_still_sent_to_them() -> None:
+    """Some kube-proxy may not have heard yet that the slice is gone."""
+    cluster = a_sleeper()
+    woken(cluster)
+    until = "2026-01-01T00:02:00Z"
+    hold = {"state": "Quarantined", "ports": PORTS, "waiting": 0, "until": until}
+    assert cluster.objects[f"{MODELS}/chat"]["status"] == {"route": "Own", "hold": hold}
+    assert Timing().rest_s == 120.0
 
 
 @pytest.mark.parametrize(("before", "after"), [(5, 5), (1, 2), (99, 20), (None, 2)])

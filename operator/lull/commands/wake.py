@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import re
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
@@ -82,7 +83,7 @@ async def _wake(asked: argparse.Namespace) -> list[Woken]:
     namespace, name = asked.operator
     async with _connection(asked) as api, _connection(asked) as line:
         print(await operator_stopped(api, namespace, name, _OFFICE_S), flush=True)
-        waking = Waking(api, asked.timeout, uptime_s)
+        waking = Waking(api, asked.timeout, uptime_s, time.time)
         if asked.without_lease:
             return await waking.run()
         return await in_office(api, line, namespace, waking.run, _OFFICE_S)

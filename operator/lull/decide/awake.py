@@ -1,4 +1,4 @@
-"""What is remembered of a model for the time it sleeps: its size, and the pod template that was seen to work.
+"""What is remembered of a model for the time it sleeps: its size in use, and the pod template that was seen to work.
 
 A template that changed while the model slept is tried at once, by a start that nobody asked for: else the first request
 would find out that it does not start. Called by ``cycle`` and ``decide.zero``.
@@ -9,12 +9,20 @@ from __future__ import annotations
 from lull.model.fleet import LastAwake, ModelView
 
 
-def last_awake(model: ModelView) -> LastAwake | None:
-    """What shall be known when the model sleeps; None where sleep is off or nothing is known of its target."""
-    target = model.target
+def last_awake(model: ModelView, *, is_used: bool) -> LastAwake | None:
+    """What shall be known when the model sleeps; None where sleep is off or nothing is known of its target.
+
+    A size that nobody uses, as of the one replica that proves a template, is remembered only where no other is.
+
+    Args:
+        model: what was seen.
+        is_used: whether anything is known to be wanted of it.
+    """
+    target, before = model.target, model.last_awake.replicas
     if model.front is None or target is None:
         return None
-    return LastAwake(target.replicas or model.last_awake.replicas, _proven(model))
+    replicas = (target.replicas or before) if is_used else (before or target.replicas or None)
+    return LastAwake(replicas, _proven(model))
 
 
 def is_unproven(model: ModelView) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from lull.decide.hinder import is_out_of_quota
 from lull.decide.provision import Advice
 from lull.decide.zero import Rest
 from lull.model.arrays import F64, I64, Bools, Objects
@@ -59,8 +60,10 @@ class Facts:
     """Requests that wait at the activators."""
     is_unproven: Bools
     """Whether a replica of its pod template has to be Ready before it sleeps, or sleeps on."""
+    is_out_of_quota: Bools
+    """Whether the activators answer because a quota forbids every pod of it."""
     last_awake: I64
-    """Replicas it had when it was last awake; 0 = unknown."""
+    """Replicas it had when it was last in use; 0 = unknown."""
     behaviors: tuple[Behavior, ...]
     history: History
     now_s: float
@@ -134,6 +137,7 @@ def gather(
         is_held=np.array([model.is_held for model in models], dtype=bool),
         waiting=_ints([model.waiting for model in models]),
         is_unproven=resting.why == Reason.TEMPLATE_PROOF,
+        is_out_of_quota=np.array([_is_out_of_quota(model) for model in models], dtype=bool),
         last_awake=_ints([model.last_awake.replicas or 0 for model in models]),
         behaviors=behaviors,
         history=history,
@@ -176,6 +180,11 @@ def _why_unknown(model: ModelView) -> Reason:
         return model.signals.fault.reason
     is_stated = model.deployment.spec.capacity.is_stated
     return Reason.SERVICE_TIME_UNKNOWN if is_stated else Reason.CAPACITY_UNKNOWN
+
+
+def _is_out_of_quota(model: ModelView) -> bool:
+    is_empty = model.target is not None and model.target.replicas > 0 and model.target.ready == 0
+    return is_empty and model.is_held and is_out_of_quota(model.attempts, model.refusal)
 
 
 def _or(value: float | None, default: float) -> float:

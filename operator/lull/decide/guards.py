@@ -17,6 +17,9 @@ from lull.model.arrays import F64, I64, Bools, Objects
 from lull.model.reason import Reason
 from lull.model.spec import SelectPolicy
 
+RETRY_S: Final = 30.0
+"""How long a wake that a quota forbids is left as it is: as long as those who ask are told to stay away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -158,6 +161,19 @@ def asleep(proposal: Proposal, facts: Facts) -> Proposal:
     return _put(proposal, stays, np.zeros_like(facts.current), Reason.ASLEEP)
 
 
+def tried_again(proposal: Proposal, facts: Facts) -> Proposal:
+    """What a quota keeps from waking goes back to sleep, and the next request tries again.
+
+    Nobody tells Kubernetes that a quota was raised, and by itself it looks ever more rarely, a quarter of an hour apart
+    in the end; where a size changes it looks at once. No pod goes, for there is none. A proof that nobody waits for may
+    take that long.
+    """
+    lowest = _over_window(facts, "replicas", np.full(len(facts.uids), RETRY_S), np.fmin)
+    is_asked = (facts.waiting > 0) | ~facts.is_unproven
+    is_due = facts.is_sleeper & facts.is_out_of_quota & is_asked & (lowest > 0.0)
+    return _put(proposal, is_due, np.zeros_like(facts.current), Reason.QUOTA_EXCEEDED)
+
+
 def _put(proposal: Proposal, mask: Bools, desired: I64 | F64, reason: Reason) -> Proposal:
     """Numbers and their reason where the mask holds, also where the numbers are the same."""
     return Proposal(
@@ -180,6 +196,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     within_steps,
     within_bounds,
     asleep,
+    tried_again,
 )
 
 

@@ -53,8 +53,13 @@ def blocked_by(attempts: Sequence[Attempt], refusal: str | None, now_s: float) -
     return Fault(_REASONS[obstacle], f"pod {first.pod} cannot start: {told}; {_MENDS[obstacle]}")
 
 
+def is_out_of_quota(attempts: Sequence[Attempt], refusal: str | None) -> bool:
+    """Whether there is no pod because a quota forbids it; arguments as for ``blocked_by``."""
+    return not attempts and refusal is not None and _QUOTA in refusal
+
+
 def _refused(refusal: str | None) -> Fault | None:
-    if refusal is None or _QUOTA not in refusal:
+    if not is_out_of_quota((), refusal):
         return None
     return Fault(Reason.QUOTA_EXCEEDED, f"no pod may be made: {refusal}; raise the namespace's ResourceQuota")
 

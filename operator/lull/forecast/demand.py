@@ -19,6 +19,10 @@ from lull.model.reason import Reason
 DRAIN_S: Final = 10.0
 """Seconds within which a backlog shall be gone. Shorter would buy replicas that are Ready only after it has gone."""
 
+_EXTRAPOLATED: Final = 2.0
+"""Most times by which Prometheus overstates what a series has counted that began within the window: of two samples it
+takes the rise between them to have gone on for half their distance before and after."""
+
 UPPER_Z: Final = 1.28
 """Standard deviations above the counted rate: one count in ten of a Poisson stream lies higher."""
 
@@ -34,11 +38,15 @@ class Load:
     sizing_rps: F64
     """Rate to size for: the upper bound of the arrivals, or what arrived most recently where that is more, plus the
     rate that drains the backlog."""
+    lasting_rps: F64
+    """The same without the rate that those make who waited for a wake: they come once, and all at once."""
     is_lower_bound: Bools
     """Pods are missing in the numbers: true demand may be higher, never lower."""
 
 
-def estimate(models: Sequence[ModelView], *, window_s: float, work_s: F64 | None = None) -> Load:
+def estimate(
+    models: Sequence[ModelView], *, window_s: float, work_s: F64 | None = None, pile: F64 | None = None
+) -> Load:
     """Load of every model.
 
     Args:
@@ -46,6 +54,7 @@ def estimate(models: Sequence[ModelView], *, window_s: float, work_s: F64 | None
         work_s: seconds of work on a request as they were learned, (N,); NaN = unknown, as when absent. They count where
             no capacity is stated.
         window_s: seconds over which the servers' rates were taken.
+        pile: requests that waited for a wake and reached the servers within that time, (N,); absent = none.
     """
     signals = [model.signals for model in models]
     learned_s = [None] * len(models) if work_s is None else [_known(value) for value in work_s]
@@ -55,17 +64,29 @@ def estimate(models: Sequence[ModelView], *, window_s: float, work_s: F64 | None
     arrivals = np.maximum(completions + np.nan_to_num(growth), 0.0)
     backlog = _column([_waiting(model, known_s) for model, known_s in pairs])
     # The mean over the window lags a burst by half of it; its newest part may only add.
-    upper = np.fmax(arrivals + UPPER_Z * np.sqrt(arrivals / window_s), _column([s.recent_rps for s in signals]))
+    upper = np.fmax(_upper(arrivals, window_s), _column([s.recent_rps for s in signals]))
     upper = np.where(np.isnan(arrivals), np.nan, upper)
+    drain = np.nan_to_num(backlog) / DRAIN_S
+    lasting = upper + drain
+    if pile is not None:
+        fresh = _upper(np.maximum(arrivals - _EXTRAPOLATED * pile / window_s, 0.0), window_s)
+        lasting = np.where(pile > 0.0, np.fmin(lasting, fresh + drain), lasting)
     return Load(
         arrivals_rps=arrivals,
         backlog=backlog,
         service_time_s=_column([_service_time_s(model, known_s) for model, known_s in pairs]),
-        sizing_rps=upper + np.nan_to_num(backlog) / DRAIN_S,
+        sizing_rps=upper + drain,
+        lasting_rps=lasting,
         is_lower_bound=np.array(
             [s.fault is not None and s.fault.reason is Reason.PARTIAL_DATA for s in signals], dtype=bool
         ),
     )
+
+
+def _upper(arrivals_rps: F64, window_s: float) -> F64:
+    """What the counted rate may be above itself."""
+    upper: F64 = arrivals_rps + UPPER_Z * np.sqrt(arrivals_rps / window_s)
+    return upper
 
 
 def _waiting(model: ModelView, learned_s: float | None) -> float | None:

@@ -54,6 +54,8 @@ class Lesson:
     """Requests that began to wait for a wake since the round before; servers count them later or never."""
     held_ever: F64
     """The same since anybody counted."""
+    pile: F64
+    """Requests that waited for the last wake, as long as servers may count them as if they had just come."""
     allowed_ratio: F64
     """Share of the requests that may miss."""
     cold_ratio: F64

@@ -92,7 +92,7 @@ class LastAwake:
     """What has to be known of a model while it sleeps; kept in its status."""
 
     replicas: int | None = None
-    """Replicas it was scaled to when it was last awake."""
+    """Replicas it was scaled to when something was last wanted of it, or, where nothing ever was, at first."""
     template: str | None = None
     """Digest of the newest pod template that a replica was Ready with, or that it slept with when it was first seen."""
 

@@ -29,6 +29,7 @@ _TAILS: Final = {
     Reason.WOKEN: "requests wait at the activator",
     Reason.SLEEP_ENDED: "the model may no longer sleep: see the condition SleepAllowed",
     Reason.TEMPLATE_PROOF: "the pod template changed while the model slept, and a start shows whether it works",
+    Reason.QUOTA_EXCEEDED: "a quota allows it no pod; the next request tries again",
     Reason.SCALED_TO_ZERO_BY_HAND: "the target was scaled to zero; Lull leaves it there",
 }
 

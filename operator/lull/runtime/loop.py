@@ -30,7 +30,7 @@ from lull.memory import Memory
 from lull.model.doze import Rung
 from lull.model.fleet import Doze, Fault, Snapshot
 from lull.model.history import History
-from lull.model.plan import ModelPlan, Plan
+from lull.model.plan import Decision, ModelPlan, Plan
 from lull.model.reason import Reason
 from lull.model.spec import InferenceDeployment, Key, Runtime
 from lull.runtime.backfill import Backfill
@@ -319,7 +319,7 @@ class Loop:
             return False
         if not isinstance(model, InferenceDeployment):
             return False
-        if decision.after == 0 and not self.router.may_be_zero(model.uid):
+        if decision.after == 0 and not self._may_be_zero(model.uid, decision):
             return False  # nobody would answer yet; the router is preparing those who will
         fault = await self.scaler.scale(model, decision)
         if fault is None:
@@ -330,6 +330,13 @@ class Loop:
         named = {"namespace": plan.key.namespace, "model": plan.key.name, "reason": str(fault.reason)}
         _LOG.warning("scale not written", extra=named | {"error": fault.message})
         return False
+
+    def _may_be_zero(self, uid: str, decision: Decision) -> bool:
+        """Where a quota forbids the pods, those who would have to answer have done so for as long."""
+        if decision.reason is Reason.QUOTA_EXCEEDED:
+            self.router.permit(uid)
+            return True
+        return self.router.may_be_zero(uid)
 
 
 def _is_there(at: Located) -> bool:

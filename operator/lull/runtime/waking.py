@@ -14,13 +14,15 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from lull.adapters.api import Api, path_of
-from lull.adapters.holds import read_last_awake
+from lull.adapters.holds import read_hold, read_last_awake
 from lull.adapters.lease import Lease
 from lull.adapters.objects import read_pod
 from lull.decide.leadership import Terms
 from lull.errors import LullError, Refused, SpecError, Unreachable
+from lull.model.route import Hold, HoldState, Route, Timing
 from lull.model.spec import InferenceDeployment, Key, parse
 from lull.names import API_VERSION, LABEL_MODEL, LABEL_SERVICE, LABEL_SLICE_MANAGED_BY, PLURAL
+from lull.render.route import route_status
 from lull.runtime.leader import Leader
 from lull.runtime.rousing import all_roused
 from lull.runtime.scaler import Scaler
@@ -52,13 +54,15 @@ class Waking:
         api: where to write.
         timeout_s: longest time that one model may take until it is Ready.
         clock: seconds on a clock that never jumps.
+        wall: seconds since the epoch.
     """
 
-    def __init__(self, api: Api, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, api: Api, timeout_s: float, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self._api = api
         self._scaler = Scaler(api)
         self._timeout_s = timeout_s
         self._clock = clock
+        self._wall = wall
 
     async def run(self) -> list[Woken]:
         """Wakes all that sleep, together.
@@ -93,7 +97,7 @@ class Waking:
             if not size:
                 await self._scale(path, replicas)
             await self._until(lambda: self._is_ready(model, path, replicas), f"{replicas} replicas are not Ready")
-            await self._give_back(model)
+            await self._give_back(model, read_hold(body.get("status") or {}))
         except SpecError as error:
             return Woken(key, replicas, self._clock() - began_s, f"its spec cannot be read: {error}")
         except LullError as error:
@@ -127,8 +131,11 @@ class Waking:
         pods = [read_pod(body) async for body in self._api.list(path_of("v1", "pods", model.key.namespace), selector)]
         return sum(pod.ready_since_s is not None for pod in pods) >= replicas
 
-    async def _give_back(self, model: InferenceDeployment) -> None:
-        """Takes Lull's slices away, each once Kubernetes' own slices of its Service have a ready address."""
+    async def _give_back(self, model: InferenceDeployment, hold: Hold | None) -> None:
+        """Takes Lull's slices away, each once Kubernetes' own slices of its Service have a ready address.
+
+        Activators go on listening for whoever some kube-proxy still sends to them.
+        """
         ours = f"{LABEL_SLICE_MANAGED_BY}={_OURS},{LABEL_MODEL}={model.key.name}"
         folder = path_of(*_SLICES, model.key.namespace)
         for one in [body async for body in self._api.list(folder, ours)]:
@@ -138,9 +145,11 @@ class Waking:
                 f"Service {service!r} lists none of its own pods",
             )
             await self._api.delete(f"{folder}/{one['metadata']['name']}")
-        await self._api.merge(
-            path_of(API_VERSION, PLURAL, *model.key, sub="status"), {"status": {"route": "Own", "hold": None}}
-        )
+        rests = hold and Hold(HoldState.QUARANTINED, hold.ports, self._wall() + Timing().rest_s)
+        status = route_status(Route.OWN, rests, expected_start_s=None, held=0, since_s=None)
+        nothing = dict.fromkeys(("expectedStart", "waitingSince"))
+        status["hold"] = nothing | status["hold"] if rests else None
+        await self._api.merge(path_of(API_VERSION, PLURAL, *model.key, sub="status"), {"status": status})
 
     async def _is_served(self, folder: str, service: str) -> bool:
         slices = [body async for body in self._api.list(folder, f"{LABEL_SERVICE}={service}")]
