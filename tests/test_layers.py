@@ -5,7 +5,8 @@
 6  commands
 5  runtime.handlers   runtime.operator
 4  runtime   activator   replay                 (unaware of each other; replay knows no adapter)
-3  cycle, which knows briefing, carrying, foresight, lessons, memory; recall   adapters   (unaware of each other)
+3  cycle, which knows briefing, budgeting, carrying, foresight,     adapters   (unaware of each other)
+   lessons, memory; recall
 2  forecast | energy | decide | render | hold   (unaware of each other)
 1  model
 0  errors   names   settings
@@ -35,6 +36,7 @@ ROWS = {
     "lull.recall": 3,
     "lull.carrying": 3,
     "lull.briefing": 3,
+    "lull.budgeting": 3,
     "lull.lessons": 3,
     "lull.cycle": 3,
     "lull.adapters": 3,
@@ -50,6 +52,7 @@ ROWS = {
 
 PLANNER = (
     "lull.briefing",
+    "lull.budgeting",
     "lull.carrying",
     "lull.cycle",
     "lull.foresight",

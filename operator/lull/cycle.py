@@ -12,11 +12,13 @@ import numpy as np
 
 from lull.briefing import Briefing, brief
 from lull.briefing import mode_of as mode_of
+from lull.budgeting import Budgeted, budget, hurry
 from lull.decide.awake import last_awake
 from lull.decide.conditions import conditions, unreadable_conditions
 from lull.decide.dozing import Dozing, Outlook, doze, no_doze
-from lull.decide.engine import decide
+from lull.decide.engine import decide, propose
 from lull.decide.facts import Facts, gather
+from lull.decide.guards import Proposal
 from lull.decide.provision import Advice, misses_s
 from lull.decide.zero import Quiet, Rest, rest
 from lull.forecast.calibration import LEVELS
@@ -50,13 +52,22 @@ def plan_cycle(snapshot: Snapshot, memory: Memory, settings: Settings, now_s: fl
     """
     briefing = brief(snapshot, memory, settings, now_s)
     advice = _advice(briefing)
-    quiet = _quiet(briefing, advice)
+    quiet = _quiet(briefing, advice, hurry(briefing, snapshot.budgets))
     dozing = _dozing(briefing, rest(briefing.seen, quiet), quiet)
     facts = _facts(briefing, advice, dozing.rest)
-    decisions, trail = _decided(briefing, facts)
-    plans = _undecided(snapshot, settings, now_s) | _planned(briefing, decisions, advice, dozing)
+    proposals = propose(facts)
+    budgeted = budget(briefing, snapshot.budgets, proposals[-1].desired, facts.minimum)
+    decisions, trail = _decided(briefing, facts, proposals, budgeted)
+    plans = _undecided(snapshot, settings, now_s) | _planned(briefing, decisions, advice, dozing, budgeted)
     lost = unseen(snapshot)
-    return Plan(now_s, plans, observation=observe(facts, lost), lesson=teach(briefing, facts, lost), trail=trail)
+    return Plan(
+        now_s,
+        plans,
+        observation=observe(facts, lost),
+        lesson=teach(briefing, facts, lost, budgeted),
+        trail=trail,
+        budgets=budgeted.pacing.plans,
+    )
 
 
 def _advice(briefing: Briefing) -> Advice:
@@ -77,7 +88,7 @@ def _advice(briefing: Briefing) -> Advice:
     return Advice(start_to, keep_to)
 
 
-def _quiet(briefing: Briefing, advice: Advice) -> Quiet:
+def _quiet(briefing: Briefing, advice: Advice, is_hurried: Bools) -> Quiet:
     """What speaks for and against sleep; only what was watched counts as silence."""
     seen, at, memory, costs, now_s = briefing.seen, briefing.at, briefing.memory, briefing.costs, briefing.now_s
     known_for_s = now_s - memory.history.known_since_s(briefing.uids, now_s)
@@ -94,6 +105,7 @@ def _quiet(briefing: Briefing, advice: Advice) -> Quiet:
         is_versed=briefing.is_versed & briefing.is_foreseen,
         ready_for_s=now_s - np.array(ready_since_s, dtype=np.float64),
         is_start_known=memory.knows_start(at),
+        is_hurried=is_hurried,
     )
 
 
@@ -124,13 +136,17 @@ def _facts(briefing: Briefing, advice: Advice, resting: Rest) -> Facts:
     )
 
 
-def _decided(briefing: Briefing, facts: Facts) -> tuple[list[Decision], Trail]:
+def _decided(
+    briefing: Briefing, facts: Facts, proposals: Sequence[Proposal], budgeted: Budgeted
+) -> tuple[list[Decision], Trail]:
     load, able = briefing.load, briefing.able
     return decide(
         briefing.seen,
         briefing.modes,
         facts,
         able.limits,
+        proposals,
+        caps=budgeted.caps,
         arrivals_rps=load.arrivals_rps,
         sizing_rps=load.sizing_rps,
         backlog=load.backlog,
@@ -138,7 +154,9 @@ def _decided(briefing: Briefing, facts: Facts) -> tuple[list[Decision], Trail]:
     )
 
 
-def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, dozing: Dozing) -> dict[Key, ModelPlan]:
+def _planned(
+    briefing: Briefing, decisions: Sequence[Decision], advice: Advice, dozing: Dozing, budgeted: Budgeted
+) -> dict[Key, ModelPlan]:
     """All that was concluded of each model that has a target."""
     now_s, plans, resting = briefing.now_s, {}, dozing.rest
     known_s_ago = now_s - briefing.memory.history.known_at_s(briefing.uids)
@@ -161,6 +179,7 @@ def _planned(briefing: Briefing, decisions: Sequence[Decision], advice: Advice, 
                 has_capacity=bool(briefing.able.is_known[i]),
                 sleep=resting.why[i],
                 doze=dozing.why[i],
+                budgets=budgeted.conditions(i),
             ),
             rung=rung,
             wish=_wish(decisions[i], rung, is_sleeper=bool(resting.is_sleeper[i]), is_dozing=model.is_dozing),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lull.briefing import Briefing, allowed_ratio, cold_share, held_ever
+from lull.budgeting import Budgeted
 from lull.carrying import window_of
 from lull.decide.facts import Facts
 from lull.model.arrays import Bools
@@ -36,7 +37,7 @@ def observe(facts: Facts, unseen: frozenset[str]) -> Observation:
     )
 
 
-def teach(briefing: Briefing, facts: Facts, unseen: frozenset[str]) -> Lesson:
+def teach(briefing: Briefing, facts: Facts, unseen: frozenset[str], budgeted: Budgeted) -> Lesson:
     """A lower bound of the demand teaches nothing: a forecast that learned from it would be too low."""
     seen, load = briefing.seen, briefing.load
     arrivals_rps = np.where(load.is_lower_bound, np.nan, load.arrivals_rps)
@@ -57,6 +58,9 @@ def teach(briefing: Briefing, facts: Facts, unseen: frozenset[str]) -> Lesson:
         costs=briefing.costs,
         learned=briefing.learned,
         window=window_of(seen, load, briefing.able.limits, briefing.settings.rate_window_s),
+        wanted_w=budgeted.wanted_w,
+        is_withheld=budgeted.is_withheld,
+        budget_prices=budgeted.pacing.prices,
         unseen=unseen,
     )
 

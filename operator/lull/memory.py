@@ -17,12 +17,14 @@ from lull.forecast.capacity import Capacities
 from lull.forecast.forecaster import Forecaster
 from lull.forecast.rests import Rests
 from lull.forecast.starts import StartTimes
+from lull.forecast.wants import Wants
 from lull.model.arrays import F64, I64, Bools
 from lull.model.columns import Columns, place, widen
 from lull.model.costs import Lesson
 from lull.model.doze import Rung
 from lull.model.history import History
 from lull.model.learned import Learned
+from lull.model.spending import BudgetPrices
 from lull.model.start import Start, Startup
 
 _GATHERED: Final = ("_sum", "_count", "_held", "_held_ever", "_pile")
@@ -47,6 +49,8 @@ class Memory:
         self.capacities = Capacities(0)
         self.learned = Learned.nothing()
         self.rests = Rests(0)
+        self.wants = Wants(0)
+        self.budget_prices: Mapping[str, BudgetPrices] = {}
         self.starts = StartTimes(0, prior_s=cold_start_s)
         self._unseen = StartTimes(1, prior_s=cold_start_s)
         self._step_s = step_s
@@ -85,8 +89,10 @@ class Memory:
         self._widen(self.columns.width)
         if self._last_s is not None and now_s > self._last_s:
             # Who is new was not there in the time that is booked.
-            self._book(seen, known, at[known], now_s - self._last_s)
+            self._book(seen, known, at[known], now_s, now_s - self._last_s)
         self._last_s = now_s
+        if seen.budget_prices is not None:
+            self.budget_prices = seen.budget_prices
         self.capacities.learn(at, seen.window, now_s)
         self._gather(seen, at, now_s)
 
@@ -188,18 +194,21 @@ class Memory:
         self._held_ever[at] = seen.held_ever
         self._pile[at] = seen.pile
 
-    def _book(self, seen: Lesson, rows: I64, at: I64, for_s: float) -> None:
+    def _book(self, seen: Lesson, rows: I64, at: I64, now_s: float, for_s: float) -> None:
         self.accounts.learn(at, seen.need[rows], seen.replicas[rows], seen.costs.of(rows), for_s, for_s)
         cold_rps = seen.held[rows] / for_s
         is_known = ~np.isnan(seen.arrivals_rps[rows]) | (cold_rps > 0.0)
+        is_withheld = np.zeros(len(rows), dtype=bool) if seen.is_withheld is None else seen.is_withheld[rows]
         took = Took(
             arrivals_rps=np.where(is_known, np.nan_to_num(seen.arrivals_rps[rows]) + cold_rps, np.nan),
-            missed_rps=np.where(is_known, np.nan_to_num(seen.missed_rps[rows]), np.nan),
+            missed_rps=np.where(is_known & ~is_withheld, np.nan_to_num(seen.missed_rps[rows]), np.nan),
             cold_rps=cold_rps,
             allowed_ratio=seen.allowed_ratio[rows],
             cold_ratio=seen.cold_ratio[rows],
         )
         self.prices.learn(at, took, for_s)
+        if seen.wanted_w is not None:
+            self.wants.learn(at, seen.wanted_w[rows], now_s, for_s)
 
     def _widen(self, width: int) -> None:
         lacking = width - len(self._sum)
@@ -210,6 +219,7 @@ class Memory:
         widen(self.prices, Prices(lacking))
         self.starts.resize(width)
         self.rests.resize(width)
+        self.wants.resize(width)
         self.capacities.resize(width)
         for name in _GATHERED:
             setattr(self, name, np.append(getattr(self, name), np.zeros(lacking)))
@@ -222,6 +232,7 @@ class Memory:
         place(self.prices, at, Prices(1))
         self.starts.forget(at)
         self.rests.forget(at)
+        self.wants.forget(at)
         self.capacities.forget(at)
         for name in _GATHERED:
             getattr(self, name)[at] = 0.0

@@ -7,6 +7,8 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "InferenceDeployment"
 PLURAL: Final = "inferencedeployments"
+BUDGET_KIND: Final = "EnergyBudget"
+BUDGET_PLURAL: Final = "energybudgets"
 
 FIELD_MANAGER: Final = "lull"
 """Owner of every field Lull writes, in server-side apply and in scale patches."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from budgeting import budgeting
 from figures import Figure
 from forecasting import forecasting
 from holding import holding
@@ -40,6 +41,7 @@ def main() -> None:
         "forecast": forecasting,
         "planning": planning,
         "sizing": sizing,
+        "budgets": budgeting,
         "mirror": mirroring,
         "routes": repairing,
         "hold": holding,
@@ -58,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="replay a whole fortnight, not a tenth: some minutes")
     parser.add_argument(
         "--area",
-        choices=("forecast", "planning", "sizing", "mirror", "hold", "wake", "routes", "ledger", "replay"),
+        choices=("forecast", "planning", "sizing", "budgets", "mirror", "hold", "wake", "routes", "ledger", "replay"),
         help="only this one",
     )
     return parser.parse_args()

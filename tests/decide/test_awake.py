@@ -94,6 +94,7 @@ def of(*views: ModelView, ready_for_s: float = np.nan) -> tuple[list[int], list[
         keep_to=np.zeros(count, dtype=np.int64),
         is_versed=np.ones(count, dtype=bool),
         is_start_known=np.ones(count, dtype=bool),
+        is_hurried=np.zeros(count, dtype=bool),
         ready_for_s=np.full(count, ready_for_s),
     )
     found = rest(views, quiet)

@@ -139,7 +139,8 @@ def test_drains_are_promised_only_for_what_others_made(view: ModelView) -> None:
 def test_no_condition_is_told_twice() -> None:
     view = a_view(a_model(capacity=None), front=Front("chat", None))
     sleeps = {"sleep": Reason.MAY_SLEEP, "doze": Reason.POWER_UNKNOWN}
-    kinds = [c.type for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, **sleeps)]
+    held = Condition(ConditionType.BUDGET_LIMITED, ConditionStatus.TRUE, Reason.BUDGET_LIMITED, "")
+    kinds = [c.type for c in conditions(view, Mode.ENFORCE, None, now_s=START_S, **sleeps, budgets=(held,))]
     assert sorted(kinds) == sorted(ConditionType)
 
 

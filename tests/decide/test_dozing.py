@@ -25,6 +25,7 @@ QUIET = {
     "quiet_s": SILENT_S,
     "lead_s": 300.0,
     "is_start_known": True,
+    "is_hurried": False,
     "worth_s": 900.0,
     "keep_to": 0,
     "is_versed": False,

@@ -27,6 +27,7 @@ QUIET = {
     "is_versed": True,
     "ready_for_s": 7200.0,
     "is_start_known": True,
+    "is_hurried": False,
 }
 
 

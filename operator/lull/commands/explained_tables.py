@@ -25,6 +25,7 @@ _GUARDS: Final = {
     "within_steps": "step policies",
     "within_bounds": "minReplicas, maxReplicas",
     "asleep": "sleep, zero by hand",
+    "within_budgets": "energy budgets",
     "paused": "mode Paused",
 }
 _CAPACITY: Final = ("capacity_rps", "capacity_prior_rps", "capacity_windows")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lull.commands import replay_fleet
+from lull.commands import replay_budget, replay_fleet
 from lull.commands.arguments import above_zero, duration_s, new_file, seed, share
 from lull.errors import LullError, TraceError
 
@@ -89,6 +89,7 @@ def add_to(commands: Any) -> None:
     add("--replica-power", type=above_zero, default=60.0, metavar="WATTS", help="of an idle replica (default: 60)")
     add("--busy-power", type=above_zero, default=300.0, metavar="WATTS", help="of a working one (default: 300)")
     replay_fleet.add_to(parser)
+    replay_budget.add_to(parser)
     parser.set_defaults(run=lambda asked: _run(asked, parser))
 
 
@@ -105,6 +106,8 @@ def _run(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
         if asked.from_prometheus:
             replay_fleet.run(asked, _options(asked))
+        elif asked.budget:
+            replay_budget.run(asked, _options(asked), _traces(asked))
         else:
             _write(asked, _studies(asked))
     except argparse.ArgumentError as error:
@@ -129,6 +132,7 @@ def _check(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if asked.busy_power < asked.replica_power:
         parser.error(f"argument --busy-power: {asked.busy_power:g} W are less than those of --replica-power")
     replay_fleet.check(asked, parser)
+    replay_budget.check(asked, parser)
 
 
 def _studies(asked: argparse.Namespace) -> list[Study]:

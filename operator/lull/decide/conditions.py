@@ -23,6 +23,7 @@ def conditions(
     has_capacity: bool = False,
     sleep: Reason | None = None,
     doze: Reason | None = None,
+    budgets: tuple[Condition, ...] = (),
 ) -> tuple[Condition, ...]:
     """All conditions of one model.
 
@@ -34,6 +35,7 @@ def conditions(
         has_capacity: whether it is known what a replica can do; told where the spec does not say it.
         sleep: why the model may sleep, or may not; None where sleep is off.
         doze: whether its server can sleep in its pod; None where nobody asks for that.
+        budgets: what it is told of budgets.
     """
     hindrance = _hindrance(model, now_s)
     found = [_ready(model, hindrance), _scaling_active(model, mode), _metrics_available(model, known_s_ago)]
@@ -47,7 +49,7 @@ def conditions(
         found += [_active(model, hindrance), _sleep_allowed(model, sleep)]
     if doze is not None:
         found.append(_doze_supported(model, doze))
-    return tuple(found)
+    return (*found, *budgets)
 
 
 def unreadable_conditions(fault: Fault) -> tuple[Condition, ...]:

@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from lull.decide.budget import Caps
 from lull.decide.conditions import blocker
 from lull.decide.facts import Facts
-from lull.decide.guards import GUARDS, Proposal, wanted
+from lull.decide.guards import GUARDS, Proposal, wanted, within_budgets
 from lull.decide.sizing import Limits
 from lull.model.arrays import F64
 from lull.model.fleet import ModelView
@@ -25,7 +26,9 @@ def decide(
     modes: Sequence[Mode],
     facts: Facts,
     limits: Limits,
+    proposals: Sequence[Proposal],
     *,
+    caps: Caps | None = None,
     arrivals_rps: F64,
     sizing_rps: F64,
     backlog: F64,
@@ -33,11 +36,11 @@ def decide(
 ) -> tuple[list[Decision], Trail]:
     """One decision per model that has a target, in order, and how they came about; "no change" is one too.
 
+    ``proposals`` are those of ``propose``, and ``caps`` what budgets leave of the last one; None = there are none.
     ``capacity`` tells by name what the limits rest on; it and the other columns are (N,), NaN = unknown.
     """
-    proposals = [wanted(facts)]
-    for guard in GUARDS:
-        proposals.append(guard(proposals[-1], facts))
+    if caps is not None:
+        proposals = [*proposals, within_budgets(proposals[-1], caps.most)]
     proposal = _paused(proposals[-1], facts, modes)
     trail = _trail(models, [*proposals, proposal], facts, limits)
     numbers = {
@@ -50,6 +53,7 @@ def decide(
         "safe": facts.safe,
         "start_to": _asked(facts.start_to),
         "keep_to": _asked(facts.keep_to),
+        **({} if caps is None else _budgeted(caps)),
     }
     decisions = [
         Decision(
@@ -64,11 +68,27 @@ def decide(
     return decisions, trail
 
 
+def propose(facts: Facts) -> list[Proposal]:
+    """The need, and what each guard leaves of it."""
+    proposals = [wanted(facts)]
+    for guard in GUARDS:
+        proposals.append(guard(proposals[-1], facts))
+    return proposals
+
+
+def _budgeted(caps: Caps) -> dict[str, F64]:
+    is_held = caps.price > 0.0
+    return {
+        "budget_price": np.where(is_held, caps.price, np.nan),
+        "budget_cap": np.where(is_held, caps.most.astype(np.float64), np.nan),
+    }
+
+
 def _trail(models: Sequence[ModelView], proposals: Sequence[Proposal], facts: Facts, limits: Limits) -> Trail:
     """The columns as they are: to turn them into words for ten thousand models would take longer than to decide."""
     return Trail(
         keys=tuple(model.key for model in models),
-        guards=_STEPS,
+        guards=_STEPS if len(proposals) == len(_STEPS) else (*_STEPS[:-1], within_budgets.__name__, _STEPS[-1]),
         desired=tuple(proposal.desired for proposal in proposals),
         reasons=tuple(proposal.reason for proposal in proposals),
         columns={

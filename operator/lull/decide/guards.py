@@ -181,6 +181,14 @@ def _put(proposal: Proposal, mask: Bools, desired: I64 | F64, reason: Reason) ->
     )
 
 
+def within_budgets(proposal: Proposal, most: I64) -> Proposal:
+    """What budgets leave, (N,), comes after all damping: a limit of power must take hold at once.
+
+    It is no signal to be smoothed, and whoever shrinks for it is not to be kept up by a window or a step.
+    """
+    return proposal.where(proposal.desired > most, most, Reason.BUDGET_LIMITED)
+
+
 GUARDS: Final[tuple[Guard, ...]] = (
     within_tolerance,
     stabilized,

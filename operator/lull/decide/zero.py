@@ -56,6 +56,8 @@ class Quiet:
     """Seconds for which the oldest of its Ready replicas has been so."""
     is_start_known: Bools
     """Whether a start was seen, so that ``lead_s`` is more than what settings say."""
+    is_hurried: Bools
+    """Whether a budget holds work back, so that what is not wanted now shall not stand by for later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Rest:
     is_sleeper: Bools
     """Whether Lull puts the model to sleep and wakes it."""
     is_idle_stated: Bools
-    """Whether the spec says how long it has to be quiet, so that the forecast has no say in that."""
+    """Whether the spec or a budget says how long it has to be quiet, so that the forecast has no say in that."""
 
 
 def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
@@ -84,11 +86,11 @@ def rest(models: Sequence[ModelView], quiet: Quiet) -> Rest:
     why = np.select(
         [is_off, lasting != None, _to_prove(models, is_asleep), is_asleep, passing != None],  # noqa: E711 - by element
         [_NOTHING, lasting, _word(Reason.TEMPLATE_PROOF), _word(Reason.ASLEEP), passing],
-        _word(Reason.MAY_SLEEP),
+        np.where(quiet.is_hurried, _word(Reason.BUDGET_HURRY), _word(Reason.MAY_SLEEP)),
     )
-    may = np.isin(why, [Reason.ASLEEP, Reason.MAY_SLEEP])
+    may = np.isin(why, [Reason.ASLEEP, Reason.MAY_SLEEP, Reason.BUDGET_HURRY])
     acts = mode == SleepMode.ENFORCE
-    return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s))
+    return Rest(np.where(may & acts, 0, 1), why, acts, ~np.isnan(idle_s) | quiet.is_hurried)
 
 
 def _to_prove(models: Sequence[ModelView], is_asleep: Bools) -> Bools:
@@ -125,7 +127,8 @@ def _passing(quiet: Quiet, idle_s: F64) -> Objects:
     """What keeps a model awake for now; None = nothing."""
     learned_s = np.where(quiet.is_versed, quiet.lead_s, quiet.worth_s)
     needed_s = np.where(np.isnan(idle_s), np.where(np.isnan(learned_s), UNLEARNED_IDLE_S, learned_s), idle_s)
-    is_expected = np.isnan(idle_s) & quiet.is_versed & (quiet.keep_to > 0)
+    needed_s = np.where(quiet.is_hurried, np.minimum(needed_s, GRACE_S), needed_s)
+    is_expected = np.isnan(idle_s) & quiet.is_versed & (quiet.keep_to > 0) & ~quiet.is_hurried
     found: Objects = np.select(
         [
             ~(quiet.ready_for_s >= np.fmin(GRACE_S, idle_s)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from lull.model.arrays import F64, I64
+from lull.model.arrays import F64, I64, Bools
 from lull.model.learned import Learned
+from lull.model.spending import BudgetPrices
 from lull.model.window import Window
 
 
@@ -68,5 +69,11 @@ class Lesson:
     """What was learned of how servers' times grow with their load; it stands for what was known before."""
     window: Window
     """What the replicas showed of what one of them can do."""
+    wanted_w: F64 | None = None
+    """Power that is wanted, before budgets; None = no round of the whole fleet."""
+    is_withheld: Bools | None = None
+    """Whose replicas a budget holds back, so that their misses say nothing of prices; None = of none."""
+    budget_prices: Mapping[str, BudgetPrices] | None = None
+    """Prices of the budgets by uid; None = this round concluded nothing of them."""
     unseen: Collection[str] = ()
     """Uids of models that are there and were not seen this time: what was learned of them is kept."""

@@ -9,6 +9,7 @@ from lull.model.hindrance import Attempt
 from lull.model.reason import Reason
 from lull.model.route import Front
 from lull.model.spec import InferenceDeployment, Key
+from lull.model.spending import BudgetView, Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class ModelView:
     last_awake: LastAwake = LastAwake()
     doze: Doze | None = None
     """What is known of its rest with the pod in place; None where the spec does not ask for that."""
+    draw: Draw | None = None
+    """Predicted power of its replicas; None = unknown."""
 
     @property
     def key(self) -> Key:
@@ -174,6 +177,7 @@ class Snapshot:
 
     models: tuple[ModelView, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    budgets: tuple[BudgetView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from lull.model.history import Observation
 from lull.model.reason import Reason
 from lull.model.route import Wish
 from lull.model.spec import Key
+from lull.model.spending import BudgetPlan
 from lull.model.start import Startup
 from lull.settings import Mode
 
@@ -51,6 +52,7 @@ class ConditionType(StrEnum):
     ROUTE_SUPPORTED = "RouteSupported"
     ACTIVE = "Active"
     SLEEP_ALLOWED = "SleepAllowed"
+    BUDGET_LIMITED = "BudgetLimited"
 
 
 class ConditionStatus(StrEnum):
@@ -169,3 +171,5 @@ class Plan:
     lesson: Lesson
     """What shall be learned from it."""
     trail: Trail
+    budgets: tuple[BudgetPlan, ...] = ()
+    """What was concluded of the EnergyBudgets, in the snapshot's order."""

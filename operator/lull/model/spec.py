@@ -212,6 +212,13 @@ class ScaleToZero(_Struct, frozen=True):
     allow_long_start: bool = False
 
 
+class Energy(_Struct, frozen=True):
+    """How the model stands where a budget does not suffice for all."""
+
+    priority: int = 0
+    """Compares the models of one namespace; from the lower ones is taken first."""
+
+
 class ScaleTarget(_Struct, frozen=True):
     """A workload with a scale subresource."""
 
@@ -244,6 +251,7 @@ class Spec(_Struct, frozen=True):
     behavior: Behavior = Behavior()
     prediction: Prediction = Prediction()
     scale_to_zero: ScaleToZero = ScaleToZero()
+    energy: Energy = Energy()
 
 
 class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +262,7 @@ class InferenceDeployment(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     created_at_s: float
     spec: Spec
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def is_owner(self) -> bool:
@@ -301,6 +310,7 @@ def parse(body: Mapping[str, Any]) -> InferenceDeployment:
         generation=int(metadata.get("generation", 0)),
         created_at_s=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
         spec=spec,
+        labels=dict(metadata.get("labels") or {}),
     )
 
 
@@ -339,6 +349,7 @@ def _fault_of(spec: Spec) -> str | None:
         "spec.scaleToZero.doze needs spec.server.runtime vllm": (
             spec.scale_to_zero.doze is SleepMode.OFF or spec.server.runtime is Runtime.VLLM
         ),
+        "spec.energy.priority must lie between -1000 and 1000": -1000 <= spec.energy.priority <= 1000,
         "spec.minReplicas must be at least 1 and at most spec.maxReplicas": 1 <= spec.min_replicas <= spec.max_replicas,
         "spec.server.queries and spec.server.modelName: generic needs the first, the others the second": (
             (spec.server.queries is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -22,6 +23,8 @@ class Physics:
     """Power of a replica that works all the time."""
     start_energy_s: float = 120.0
     """Energy of a start beyond the time it takes, in seconds of idle power."""
+    patience_s: float = math.inf
+    """A request that would wait longer goes away."""
 
     @property
     def start_cost_s(self) -> float:

@@ -219,7 +219,7 @@ class _Fleet:
         room = self.ready * self._capacity_rps * step_s
         before = self._queue
         served = np.minimum(before + arriving, room)
-        self._queue = before + arriving - served
+        self._queue = np.minimum(before + arriving - served, self._most_waiting(arriving, room))
         self._count(arriving, before, served, room)
         busy = served / (self._capacity_rps * step_s)
         return Seen(
@@ -231,6 +231,11 @@ class _Fleet:
             ready=self.ready,
             starting=self._starting,
         )
+
+    def _most_waiting(self, arriving: F64, room: F64) -> F64:
+        """Requests that have the patience to wait, (N,); where nothing serves, those that came lately."""
+        steps = self._physics.patience_s / self._physics.step_s
+        return np.full_like(room, np.inf) if np.isinf(steps) else steps * np.maximum(room, arriving)
 
     def outcome(self) -> Outcome:
         """The sums of this part."""

@@ -77,6 +77,8 @@ class Lull:
         self._keep_to: F64 = np.zeros(len(knob))
         self._costs = self._priced()
         self._is_served: Bools = np.ones(len(knob), dtype=bool)
+        self.is_spared: Bools = np.zeros(len(knob), dtype=bool)
+        """Whose misses are no fault of these prices."""
         self._in_vain_s: F64 = np.zeros(len(knob))
 
     def watch(self, seen: Seen) -> None:
@@ -89,7 +91,9 @@ class Lull:
         # Nobody wakes for those that are not served at all: they miss.
         cold_rps = np.where(finds_nothing & self._is_served, seen.arrivals_rps, 0.0)
         is_late = (finds_nothing | (seen.queue > room)) & (cold_rps == 0.0)
-        self._learn_price(np.where(is_late, seen.arrivals_rps, 0.0), cold_rps, seen.arrivals_rps, step_s)
+        missed_rps = np.where(is_late, seen.arrivals_rps, 0.0)
+        missed_rps[self.is_spared] = np.nan
+        self._learn_price(missed_rps, cold_rps, seen.arrivals_rps, step_s)
         self._weigh(step_s)
         self._sum += seen.arrivals_rps[self._first]
         self._steps += 1
@@ -107,6 +111,13 @@ class Lull:
         kept = np.minimum(self._kept(), seen.replicas)
         wanted = np.maximum(np.maximum(self._need(seen.arrivals_rps, seen.queue), kept), self._start_to)
         return np.where(self._is_served, wanted, 0.0)
+
+    def spare(self, columns: Bools) -> None:
+        """Says whose misses are no fault of these prices for now, (N,): somebody holds their replicas back.
+
+        For columns with a price of their own.
+        """
+        self.is_spared = columns
 
     def _kept(self) -> F64:
         if "forecast" not in self._without:
