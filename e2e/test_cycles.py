@@ -91,10 +91,7 @@ def test_five_hundred_cycles(namespace: str) -> None:
 @pytest.mark.timeout(5400)
 @pytest.mark.usefixtures("prometheus_returns")
 def test_cycles_while_everything_is_killed(namespace: str) -> None:
-    """The leader every 30 s, an activator every 20 s, Prometheus gone for five minutes, the API server once.
-
-    A new leader gives out no holding ports for 30 s, so few models get to sleep: cycles are fewer than in peace.
-    """
+    """The leader every 30 s, an activator every 20 s, Prometheus gone for five minutes, the API server once."""
     harms = (
         Harm("leader killed", kill_leader, 10.0, 30.0),
         Harm("activator deleted", delete_activator(np.random.default_rng(SEED)), 15.0, 20.0),
@@ -102,10 +99,10 @@ def test_cycles_while_everything_is_killed(namespace: str) -> None:
         Harm("Prometheus started", scale_prometheus(1), 700.0),
         Harm("API server restarted", restart_api_server, 1000.0),
     )
-    outcome, sizes, chaos, evidence = _night(namespace, models=20, for_s=2880, harms=harms)
+    outcome, sizes, chaos, evidence = _night(namespace, models=20, for_s=2400, harms=harms)
     keep("soak-chaos", evidence)
     assert chaos.done["leader killed"] > 60
     assert chaos.done["activator deleted"] > 80
     assert chaos.done["API server restarted"] == 1, chaos.failed
     assert outcome.lost == 0, outcome.summary["total"]
-    assert sum(sizes.wakes().values()) >= 100
+    assert sum(sizes.wakes().values()) >= 500

@@ -42,7 +42,7 @@ def test_a_burst_at_zero_is_answered_and_is_one_wake(namespace: str) -> None:
 
 @pytest.mark.soak
 def test_a_burst_at_zero_is_one_scale_up(namespace: str) -> None:
-    """Not yet: the first report tells of few, and once the pod is scraped the rest of the burst asks for another."""
+    """The first report tells of few, and the rest of the burst, once the pod is scraped, asks for no other one."""
     _, sizes = _burst_at_zero(namespace)
     assert len(sizes.rises("sudden")) == 1, sizes.rises("sudden")
 
