@@ -436,6 +436,7 @@ def test_rights_and_account_can_be_someone_elses() -> None:
     objects = render(*NEEDED, "--set", theirs, "--set", "activator.enabled=false,uninstall.wake=false")
     assert sorted(o["kind"] for o in objects) == [
         "CustomResourceDefinition",
+        "CustomResourceDefinition",
         "Deployment",
         "PodDisruptionBudget",
         "Service",
