@@ -34,11 +34,23 @@ def sleepers(shared_namespace: str) -> str:
 
 
 def _change(namespace: str, name: str, pod: Mapping[str, Any] = {}, **container: Any) -> None:
-    """Changes the model's pod template, as its team would."""
+    """Changes the model's pod template, as its team would, and waits until the Deployment has it."""
     found = get("infd", name, namespace)["spec"]["template"]["spec"]["containers"]
     spec = {**pod, "containers": [{**found[0], **container}]}
     patch = json.dumps({"spec": {"template": {"spec": spec}}})
     kubectl("-n", namespace, "patch", "infd", name, "--type=merge", "-p", patch)
+    eventually(
+        lambda: get("deployment", name, namespace)["spec"]["template"],
+        lambda template: _has(template, pod, container),
+        within_s=20,
+    )
+
+
+def _has(template: Mapping[str, Any], pod: Mapping[str, Any], container: Mapping[str, Any]) -> bool:
+    """Whether a pod template has all that was changed; None = it is gone."""
+    spec = template["spec"]
+    is_placed = all(spec.get(field) == value for field, value in pod.items())
+    return is_placed and all(spec["containers"][0].get(field) == value for field, value in container.items())
 
 
 def _says(namespace: str, name: str, reason: str) -> None:
